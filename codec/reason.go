@@ -1,0 +1,77 @@
+package codec
+
+// Reason says why a connection or a session ended. It is the close, the log word and the metric
+// label in one; all of them are exported from the start.
+type Reason uint8
+
+// The reasons. The comment names who is at fault and where it is found.
+const (
+	ReasonNone            Reason = iota
+	ReasonClientClosed           // the client sent FIN and everything was delivered
+	ReasonClientReset            // the client's socket was reset
+	ReasonUpstreamClosed         // Telegram closed in an orderly way
+	ReasonUpstreamReset          // Telegram's socket was reset
+	ReasonPeerClosed             // a socket whose side is not known ended in an orderly way
+	ReasonPeerReset              // a socket whose side is not known was reset
+	ReasonHandshakeTime          // no whole opening in --handshake-timeout, bytes or not
+	ReasonFirstByteTime          // connected and never spoke
+	ReasonOpeningTime            // fake-TLS was answered and no opening frame followed
+	ReasonIdle                   // nothing moved for --idle-timeout
+	ReasonWriteStall             // the peer took nothing of a full queue for 15 s
+	ReasonDrainTime              // closing, and the rest could not be sent in time
+	ReasonQueueLimit             // more than the hard limit waits for one client
+	ReasonWrongSecret            // 64 bytes that no secret opens
+	ReasonBadTag                 // opened, but the tag is none of three
+	ReasonNotAllowed             // the protocol is switched off on this port
+	ReasonNotTLS                 // the first bytes are no TLS and only tls is allowed
+	ReasonHelloShape             // a malformed ClientHello
+	ReasonHelloSize              // a ClientHello below 100 or above 16384 bytes
+	ReasonHelloDigest            // no secret made this ClientHello
+	ReasonHelloTime              // good digest, clock out of the window
+	ReasonHelloSuite             // good digest, no TLS 1.3 suite offered
+	ReasonHelloShare             // good digest, no usable key share
+	ReasonHelloTrailing          // bytes behind the ClientHello before the answer
+	ReasonReplay                 // this opening was seen before
+	ReasonPlainInTLS             // a classic tag inside fake-TLS
+	ReasonTLSAlert               // the client sent an alert record
+	ReasonTLSRecord              // a record type or version that no client sends
+	ReasonTLSEmpty               // too many empty records in a row
+	ReasonTLSCCS                 // too many change-cipher-spec records
+	ReasonPacketZero             // a frame of length zero
+	ReasonPacketSize             // a frame above 1 MiB
+	ReasonPacketAlign            // an intermediate length that is no multiple of four
+	ReasonPacketOverlong         // an abridged length in the long form that fits the short one
+	ReasonProxyHeader            // a bad PROXY protocol header
+	ReasonProxyHeaderTime        // no PROXY protocol header in time
+	ReasonNoUpstream             // no address of the DC could be reached
+	ReasonDialRefused            // connect was refused
+	ReasonDialTime               // connect did not finish in time
+	ReasonDialError              // connect failed otherwise (no route, no port, no descriptor)
+	ReasonLimit                  // --max-clients, or the descriptor budget
+	ReasonShutdown               // the proxy stops and the drain time is over
+	ReasonPanic                  // a fault of ours, contained to this connection
+	ReasonDiscarded              // a stranger was read into silence to the end
+	ReasonDenied                 // the acceptor refused the connection
+	reasonCount
+)
+
+var reasonNames = [reasonCount]string{
+	"none", "client_closed", "client_reset", "upstream_closed", "upstream_reset", "peer_closed", "peer_reset",
+	"handshake_timeout", "first_byte_timeout", "opening_timeout", "idle_timeout", "write_stall", "drain_timeout",
+	"queue_limit", "wrong_secret", "bad_tag", "not_allowed", "not_tls", "hello_shape", "hello_size", "hello_digest",
+	"hello_time", "hello_suite", "hello_share", "hello_trailing", "replay", "plain_in_tls", "tls_alert", "tls_record",
+	"tls_empty", "tls_ccs", "packet_zero", "packet_size", "packet_align", "packet_overlong", "proxy_header",
+	"proxy_header_timeout", "no_upstream", "dial_refused", "dial_timeout", "dial_error", "limit", "shutdown", "panic",
+	"discarded", "denied",
+}
+
+// Reasons is how many there are; a table of counters has this length.
+const Reasons = int(reasonCount)
+
+// String returns the log word and metric label.
+func (r Reason) String() string {
+	if r < reasonCount {
+		return reasonNames[r]
+	}
+	return "unknown"
+}
