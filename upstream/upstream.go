@@ -132,6 +132,9 @@ type Stream interface {
 	Resume()
 	// CloseSend says that the client sent FIN: what was sent goes up, then the stream's own end follows.
 	CloseSend()
+	// Compact drops what can be rebuilt from less memory, such as live ciphers; the session calls it after
+	// a silence.
+	Compact()
 	// Close ends the stream; the sink hears nothing more.
 	Close(why codec.Reason)
 }
