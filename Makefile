@@ -1,0 +1,66 @@
+# Bare `make` lists the targets. Only Go (1.26 or newer), make, git and the Go module proxy are needed.
+
+FUZZTIME ?= 30s
+PORT     ?= 1443
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -X main.version=$(VERSION)
+LINT     := go tool -modfile=tools/lint/go.mod golangci-lint
+
+# The race detector needs a C compiler.
+CC_FOUND := $(shell command -v "$$(go env CC 2>/dev/null | cut -d' ' -f1)" 2>/dev/null)
+RACE     := $(if $(CC_FOUND),-race)
+
+# Nested modules with tests of their own; the lint module has none, the demo is run by `make demo`.
+NESTED := $(filter-out tools/lint tools/demo,$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod bench/*/go.mod)))
+
+.DEFAULT_GOAL := help
+.PHONY: help need-go build run demo test check lint race bench bench-smoke fuzz fuzz-smoke pgo clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+need-go:
+	@v=$$(go env GOVERSION 2>/dev/null); v=$${v#go1.}; v=$${v%%[!0-9]*}; \
+	if [ "$${v:-0}" -lt 26 ]; then echo "epoxy needs Go 1.26 or newer, see https://go.dev/dl/"; exit 1; fi
+
+build: need-go ## build bin/epoxy and bin/epoxy-bench
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/epoxy ./cmd/epoxy-bench
+
+run: build ## build, then start the real thing on port 1443 (PORT=...)
+	bin/epoxy run --listen 0.0.0.0:$(PORT) $(ARGS)
+
+demo: build ## real client, Epoxy and a fake Telegram on this machine, no network
+	cd tools/demo && go run . -bin ../../bin
+
+test: need-go ## what CI runs: vet and all tests, with -race when there is a C compiler
+	go vet ./...
+	@$(if $(RACE),,echo "no C compiler found: the tests run without -race")
+	go test $(RACE) ./...
+	@set -e; for m in $(NESTED); do echo "cd $$m && go test ./..."; (cd $$m && go test ./...); done
+
+check: lint race fuzz-smoke bench-smoke ## lint, race detector, short fuzzing, each benchmark once
+
+lint: need-go ## golangci-lint as pinned in tools/lint
+	$(LINT) run ./...
+
+race: test
+	@$(if $(RACE),,echo "make check needs a C compiler for the race detector"; exit 1)
+
+bench: need-go ## all benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+bench-smoke: need-go
+	go test -run '^$$' -bench . -benchtime 1x -benchmem ./...
+
+fuzz: need-go ## every fuzz target, FUZZTIME=30s each, with the total of executions
+	@FUZZTIME=$(FUZZTIME) tools/fuzz.sh
+
+fuzz-smoke: need-go
+	@FUZZTIME=3s tools/fuzz.sh
+
+pgo: need-go ## refresh cmd/epoxy/default.pgo from the benchmarks of the packet path
+	go test -run '^$$' -bench . -benchtime 3s -cpuprofile cmd/epoxy/default.pgo -o bin/bench.test ./bench
+
+clean: ## remove what the other targets built
+	rm -rf bin
+	find . -name '*.prof' -o -name '*.test' | xargs rm -f
