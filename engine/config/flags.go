@@ -1,0 +1,179 @@
+package config
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"epoxy/codec"
+)
+
+// Register adds every setting's flag to fs, with what s holds as defaults; parsing then fills s. Call it once per s.
+// RegisterLinks adds only those that links are made of. No parse of these flags fails on a value: ask Validate.
+func Register(fs *pflag.FlagSet, s *Settings) {
+	r := registrar{fs, s}
+	r.clients()
+	r.links()
+	r.telegram()
+	r.size()
+	r.timings()
+	r.sockets()
+	r.operating()
+}
+
+// RegisterLinks adds the flags that say what links name: listeners, secrets, domain, protocols, public address.
+func RegisterLinks(fs *pflag.FlagSet, s *Settings) {
+	r := registrar{fs, s}
+	r.clients()
+	r.links()
+	r.stateDir()
+}
+
+// registrar adds flags for one Settings.
+type registrar struct {
+	fs *pflag.FlagSet
+	s  *Settings
+}
+
+func (r registrar) add(v *value, usage string) {
+	v.settings = r.s
+	if v.list && v.split == nil {
+		v.split = splitList
+	}
+	flag := r.fs.VarPF(v, v.name, "", usage)
+	if v.kind == kindBool {
+		flag.NoOptDefVal = "true"
+	}
+}
+
+// scalar adds a flag whose text becomes one T at to.
+func scalar[T any](r registrar, to *T, name, kind string, parse func(string) (T, error), show func(T) string, usage string) {
+	r.add(&value{
+		name: name, kind: kind,
+		parse: func(text string, _ bool) (err error) {
+			t, err := parse(text)
+			if err == nil {
+				*to = t
+			}
+			return err
+		},
+		show: func() string { return show(*to) },
+	}, usage)
+}
+
+func (r registrar) clients() {
+	s := r.s
+	r.add(&value{
+		name: "listen", kind: "[NAME=]ADDR", list: true,
+		parse: func(text string, first bool) error {
+			l, err := ParseListen(text)
+			if first {
+				s.Listen = nil
+			}
+			if err != nil {
+				return err
+			}
+			s.Listen = append(s.Listen, l)
+			return nil
+		},
+		show: func() string {
+			var texts []string
+			for _, l := range s.Listen {
+				texts = append(texts, l.Endpoint.String())
+			}
+			return strings.Join(texts, ",")
+		},
+	}, "where clients connect: 0.0.0.0:443, [::]:443 (IPv6 only), :443 (both), unix:/path; repeatable. The default needs no privilege; fake-TLS looks right on 443")
+	r.add(&value{
+		name: "secret", kind: "[NAME=]SECRET", list: true, hidden: true,
+		parse: func(text string, first bool) error {
+			n, err := ParseSecret(text)
+			if first {
+				s.Secrets = nil
+			}
+			if err != nil {
+				return err
+			}
+			s.Secrets = append(s.Secrets, n)
+			return nil
+		},
+	}, "who may connect: 32 hex digits, dd.., ee..domain, or base64url of these; repeatable. Its key serves every protocol of --allow; dd and ee only narrow which links are made. Without any, run makes one and keeps it in --state-dir")
+	scalar(r, &s.Allow, "allow", "LIST", ParseAllow, Allow.String, "protocols that clients may speak: classic, secure (dd), tls (ee)")
+}
+
+func (r registrar) links() {
+	s := r.s
+	scalar(r, &s.Domain, "domain", "NAME", parseDomain, same, "the web site that fake-TLS (ee) links name and clients pretend to visit; without it only ee secrets make ee links")
+	scalar(r, &s.PublicHost, "public-host", "HOST", parseHost, same, "the host that links name; default: a public address of this machine")
+	scalar(r, &s.PublicPort, "public-port", "PORT", parseInt(0, 65535), strconv.Itoa, "the port that links name; 0 is that of the first --listen")
+	r.boolean(&s.ShowSecrets, "show-secrets", "print links with their secrets at start, instead of masked")
+}
+
+func (r registrar) telegram() {
+	s := r.s
+	scalar(r, &s.Upstream, "upstream", "WAY", func(t string) (Upstream, error) { return parseWord[Upstream](upstreamWords, t) }, Upstream.String,
+		"the way to Telegram: direct, middle or auto (direct, until the middle proxy is built)")
+	r.add(&value{
+		name: "dc", kind: "ID=ADDR[,ADDR]", list: true, split: splitRoutes,
+		parse: func(text string, first bool) error {
+			route, err := parseRoute(text)
+			if first || s.DC == nil {
+				s.DC = map[codec.DC][]netip.AddrPort{}
+			}
+			if err != nil {
+				return err
+			}
+			s.DC[route.id] = append(s.DC[route.id], route.addrs...)
+			return nil
+		},
+	}, "addresses of a datacenter instead of the built-in ones, negative ids for media: 2=149.154.167.50:443; repeatable")
+	scalar(r, &s.DefaultDC, "default-dc", "ID", parseDC, func(dc codec.DC) string { return strconv.Itoa(int(dc)) }, "the datacenter for clients that ask for an unknown one")
+	scalar(r, &s.Prefer, "prefer", "FAMILY", func(t string) (Prefer, error) { return parseWord[Prefer](preferWords, t) }, Prefer.String,
+		"address family towards Telegram: prefer-v4, prefer-v6, only-v4, only-v6")
+	scalar(r, &s.BindV4, "bind-v4", "IP", parseFamily(true, "192.0.2.1"), showAddr, "source address of IPv4 connections to Telegram")
+	scalar(r, &s.BindV6, "bind-v6", "IP", parseFamily(false, "2001:db8::1"), showAddr, "source address of IPv6 connections to Telegram")
+	scalar(r, &s.Interface, "interface", "NAME", parseInterface, same, "network interface of connections to Telegram (needs CAP_NET_RAW)")
+	scalar(r, &s.Mark, "fwmark", "MARK", parseMark, func(m uint32) string { return strconv.FormatUint(uint64(m), 10) }, "firewall mark of connections to Telegram (needs CAP_NET_ADMIN); 0 is none")
+	scalar(r, &s.UpstreamRcvbuf, "upstream-rcvbuf", "BYTES", parseSize, strconv.Itoa, "receive buffer of each connection to Telegram; 0 leaves it to the kernel")
+}
+
+func (r registrar) size() {
+	s := r.s
+	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
+	scalar(r, &s.Pin, "pin", "WHEN", func(t string) (Pin, error) { return parseWord[Pin](pinWords, t) }, Pin.String, "tie each loop to a CPU: auto, on, off")
+	scalar(r, &s.MaxClients, "max-clients", "N", parseInt(0, maxClients), strconv.Itoa, "clients at once; 0 is what the descriptor limit allows")
+}
+
+func (r registrar) timings() {
+	s := r.s
+	r.duration(&s.HandshakeTimeout, "handshake-timeout", "from a client's first byte to its whole opening")
+	r.duration(&s.FirstByteTimeout, "first-byte-timeout", "from a connect to the client's first byte")
+	r.duration(&s.IdleTimeout, "idle-timeout", "a session in which nothing moves is closed after this")
+	r.duration(&s.StallTimeout, "stall-timeout", "a client that takes nothing of what waits for it is closed after this")
+	r.duration(&s.CompactAfter, "compact-after", "a silent session gives its cipher memory back after this; 0 is never")
+	r.duration(&s.Drain, "drain", "what sessions get to finish when the program stops; 0 is nothing")
+	r.duration(&s.ClockWindow, "clock-window", "how far a fake-TLS client's clock may be off, either way")
+}
+
+func (r registrar) sockets() {
+	s := r.s
+	scalar(r, &s.Backlog, "backlog", "N", parseInt(1, maxBacklog), strconv.Itoa, "connections that wait for accept, per listener; the kernel caps it at net.core.somaxconn")
+	r.duration(&s.DeferAccept, "defer-accept", "wake only when the client has spoken (TCP_DEFER_ACCEPT), whole seconds; 0 is off")
+	scalar(r, &s.NotSentLowat, "notsent-lowat", "BYTES", parseSize, strconv.Itoa, "unsent bytes that the kernel holds per client (TCP_NOTSENT_LOWAT); 0 is off")
+	r.duration(&s.UserTimeout, "user-timeout", "unacknowledged bytes end a connection after this (TCP_USER_TIMEOUT); 0 is the kernel's")
+	scalar(r, &s.Keepalive, "keepalive", "IDLE/INTERVAL/COUNT", ParseKeepalive, Keepalive.String, "TCP keepalive of client sockets, or off")
+}
+
+func (r registrar) operating() {
+	s := r.s
+	r.stateDir()
+	scalar(r, &s.Admin, "admin", "ADDR", parseAdmin, Endpoint.String, "the operator's door (metrics, health, profiles): a loopback address, unix:/path, or off")
+	scalar(r, &s.LogLevel, "log-level", "LEVEL", parseLevel, showLevel, "least level that is logged: debug, info, warn, error")
+	scalar(r, &s.LogFormat, "log-format", "FORMAT", func(t string) (LogFormat, error) { return parseWord[LogFormat](formatWords, t) }, LogFormat.String, "log lines as text or json")
+}
+
+func (r registrar) stateDir() {
+	scalar(r, &r.s.StateDir, "state-dir", "DIR", parseDir, same, "where a made secret is kept; default: $STATE_DIRECTORY, /var/lib/epoxy for root, else ~/.local/state/epoxy")
+}

@@ -1,0 +1,40 @@
+package config
+
+import "time"
+
+// Defaults. The listener's is a port that needs no privilege, so that a first start just works; a real install says
+// --listen :443, where the TLS costume belongs. The door's is loopback: it has no password yet.
+const (
+	DefaultListen = ":1443"
+	DefaultAdmin  = "127.0.0.1:8888"
+
+	defaultDC               = 2
+	defaultHandshakeTimeout = 10 * time.Second // phones on bad radio need some seconds; a stranger gets no more
+	defaultFirstByteTimeout = 60 * time.Second // apps connect ahead and speak later
+	defaultIdleTimeout      = 20 * time.Minute // apps ping every few minutes
+	defaultStallTimeout     = 15 * time.Second // DESIGN section 5
+	defaultCompactAfter     = 30 * time.Second // DESIGN section 4.11
+	defaultDrain            = 30 * time.Second
+	defaultClockWindow      = 600 * time.Second // both ways (spec client-protocols 4)
+	defaultBacklog          = 4096
+	defaultNotSentLowat     = 128 << 10 // bytes unsent in the kernel per client
+	defaultUpstreamRcvbuf   = 128 << 10 // bytes waiting in the kernel per upstream socket
+	defaultUserTimeout      = 120 * time.Second
+	defaultKeepIdle         = 60 * time.Second
+	defaultKeepInterval     = 30 * time.Second
+	defaultKeepCount        = 4
+)
+
+// Bounds: beyond them a value is a slip of the pen, not a choice.
+const (
+	maxDuration   = 7 * 24 * time.Hour
+	maxLoops      = 1024
+	maxClients    = 1 << 24
+	maxBacklog    = 1 << 20
+	maxSocketSize = 1 << 30
+	maxKeepCount  = 127   // the kernel's MAX_TCP_KEEPCNT
+	maxKeepTime   = 32767 // seconds, the kernel's MAX_TCP_KEEPIDLE and _KEEPINTVL
+	maxName       = 32    // bytes of a name of ours: it becomes a metric label
+	maxInterface  = 15    // bytes, the kernel's IFNAMSIZ less its zero
+	maxUnixPath   = 107   // bytes, the kernel's sun_path less its zero
+)

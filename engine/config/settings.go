@@ -1,0 +1,113 @@
+// Package config is one settings struct: filled from flags and environment, then validated.
+//
+// A setting comes from its flag, else from its EPOXY_* variable, else from Default; a file joins later as one more
+// caller of the same values. Every kind of value is one type with one parser, and no wrong value stops the
+// reading: mistakes are collected and Validate returns them all, each with the flag or variable, the value and
+// the cure. Secrets appear in no text made here.
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"epoxy/codec"
+)
+
+// Settings is all that an operator may choose. Fill it by Default, Register, parsing and FromEnv, then ask
+// Validate; after that nobody changes it, and every goroutine may read it.
+type Settings struct {
+	// What clients meet.
+	Listen    []Listen      // where clients connect, names and addresses unique
+	Secrets   []NamedSecret // who may connect, names and keys unique; empty lets the program make one
+	Domain    string        // the site that ee links carry, lower case; empty when no ee link of a plain secret is wanted
+	Allow     Allow         // the protocols that every secret's key serves, whatever the secret's kind
+	DefaultDC codec.DC      // for a client that asks for a DC nobody knows
+
+	// Telegram's side.
+	Upstream       Upstream
+	DC             map[codec.DC][]netip.AddrPort // overrides of the built-in address book, in the operator's order
+	Prefer         Prefer
+	BindV4, BindV6 netip.Addr // source address by family; invalid is the kernel's choice
+	Interface      string     // SO_BINDTODEVICE; empty is any
+	Mark           uint32     // SO_MARK; 0 is none
+	UpstreamRcvbuf int        // SO_RCVBUF in bytes; 0 leaves the kernel's autotuning
+
+	// Size.
+	Loops      int // event loops; 0 is one per usable CPU
+	Pin        Pin
+	MaxClients int // 0 is what the descriptor limit allows
+
+	// Timings.
+	HandshakeTimeout time.Duration // first byte to whole opening
+	FirstByteTimeout time.Duration // connect to first byte
+	IdleTimeout      time.Duration // nothing moves in either direction
+	StallTimeout     time.Duration // a peer takes nothing of a full queue
+	CompactAfter     time.Duration // silence until a session gives back its ciphers; 0 is never
+	Drain            time.Duration // what sessions get to finish when the program stops; 0 is nothing
+	ClockWindow      time.Duration // how far a fake-TLS client's clock may be off, either way
+
+	// Client sockets.
+	Backlog      int           // of listen(2)
+	DeferAccept  time.Duration // TCP_DEFER_ACCEPT in whole seconds; 0 is off
+	NotSentLowat int           // TCP_NOTSENT_LOWAT in bytes; 0 is off
+	UserTimeout  time.Duration // TCP_USER_TIMEOUT; 0 is the kernel's
+	Keepalive    Keepalive
+
+	// Operating.
+	StateDir    string   // what must survive a restart; empty until DefaultStateDir fills it
+	Admin       Endpoint // the operator's door; the zero Endpoint is off
+	LogLevel    slog.Level
+	LogFormat   LogFormat
+	ShowSecrets bool   // print secrets whole where links are printed
+	PublicHost  string // what links name; empty is found from the listeners
+	PublicPort  int    // what links name; 0 is the first listener's
+
+	source   map[string]string // flag name to the variable that set it
+	mistakes []error           // what the values' parsers refused
+}
+
+// Default returns the settings of a program started without flags.
+func Default() *Settings {
+	return &Settings{
+		Listen:           []Listen{{Name: "port1", Endpoint: mustEndpoint(DefaultListen)}},
+		Allow:            AllowOf(codec.Secure, codec.TLS),
+		DefaultDC:        defaultDC,
+		Upstream:         UpstreamAuto,
+		Prefer:           PreferV4,
+		UpstreamRcvbuf:   defaultUpstreamRcvbuf,
+		Pin:              PinAuto,
+		HandshakeTimeout: defaultHandshakeTimeout,
+		FirstByteTimeout: defaultFirstByteTimeout,
+		IdleTimeout:      defaultIdleTimeout,
+		StallTimeout:     defaultStallTimeout,
+		CompactAfter:     defaultCompactAfter,
+		Drain:            defaultDrain,
+		ClockWindow:      defaultClockWindow,
+		Backlog:          defaultBacklog,
+		NotSentLowat:     defaultNotSentLowat,
+		UserTimeout:      defaultUserTimeout,
+		Keepalive:        Keepalive{Idle: defaultKeepIdle, Interval: defaultKeepInterval, Count: defaultKeepCount},
+		Admin:            mustEndpoint(DefaultAdmin),
+		LogLevel:         slog.LevelInfo,
+		LogFormat:        LogText,
+	}
+}
+
+// DefaultStateDir says where state lives when nobody named a place: what systemd gives ($STATE_DIRECTORY),
+// /var/lib/epoxy for root, else the XDG state directory of the user. It is empty when not even $HOME is set.
+func DefaultStateDir(getenv func(string) string, uid int) string {
+	if dir := getenv("STATE_DIRECTORY"); dir != "" {
+		return dir
+	}
+	if uid == 0 {
+		return "/var/lib/epoxy"
+	}
+	if dir := getenv("XDG_STATE_HOME"); dir != "" {
+		return dir + "/epoxy"
+	}
+	if home := getenv("HOME"); home != "" {
+		return home + "/.local/state/epoxy"
+	}
+	return ""
+}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"errors"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"epoxy/codec"
+	"epoxy/codec/secret"
+)
+
+// Validate names what is unnamed, then returns every mistake joined (errors.Join), nil when there is none: what
+// the values' parsers refused, and what does not fit together. Each is a *Mistake. Call it once, after all sources.
+func (s *Settings) Validate() error {
+	c := checker{Settings: s, errs: append([]error(nil), s.mistakes...)}
+	c.listeners()
+	c.secrets()
+	c.upstream()
+	c.timings()
+	c.door()
+	return errors.Join(c.errs...)
+}
+
+// checker gathers the mistakes of one Validate.
+type checker struct {
+	*Settings
+	errs []error
+}
+
+func (c *checker) wrong(flag, text, problem, cure string) {
+	c.errs = append(c.errs, &Mistake{Where: c.where(flag), Value: text, Problem: problem, Cure: cure})
+}
+
+func (c *checker) listeners() {
+	if len(c.Listen) == 0 && len(c.mistakes) == 0 {
+		c.wrong("listen", "", "there is nowhere to listen", "write --listen :443")
+	}
+	names := map[string]bool{}
+	for i := range c.Listen {
+		l := &c.Listen[i]
+		if l.Name == "" {
+			l.Name = "port" + strconv.Itoa(i+1)
+		}
+		if names[l.Name] {
+			c.wrong("listen", l.String(), "another port has this name", "write NAME=ADDR with names that differ")
+		}
+		names[l.Name] = true
+		for _, other := range c.Listen[:i] {
+			if l.overlaps(other.Endpoint) {
+				c.wrong("listen", l.Endpoint.String(), "is the same place as "+other.Endpoint.String(), "name each place once; :PORT is IPv4 and IPv6 together")
+			}
+		}
+	}
+}
+
+func (c *checker) secrets() {
+	if c.Allow == 0 {
+		c.wrong("allow", "", "allows nothing", "write one or more of classic, secure, tls")
+	}
+	names, keys := map[string]bool{}, map[codec.Key]string{}
+	for i := range c.Secrets {
+		n := &c.Secrets[i]
+		if n.Name == "" {
+			n.Name = "secret" + strconv.Itoa(i+1)
+		}
+		if names[n.Name] {
+			c.wrong("secret", n.Name, "another secret has this name", "write NAME=SECRET with names that differ")
+		}
+		names[n.Name] = true
+		if first, twice := keys[n.Secret.Key]; twice {
+			c.wrong("secret", n.Name, "has the same key as secret "+first, "give each name a key of its own; epoxy secret makes one")
+		}
+		keys[n.Secret.Key] = n.Name
+		if p := protocolOf(n.Secret.Kind); p != codec.ProtocolNone && !c.Allow.Has(p) {
+			c.wrong("secret", n.Name, "its links need "+p.String()+", which "+c.where("allow")+" "+c.Allow.String()+" leaves out",
+				"add "+p.String()+" to "+c.where("allow")+", or give the plain 32 hex digits")
+		}
+	}
+}
+
+// protocolOf returns the one protocol that links of this kind use, none for a plain secret, which may use any.
+func protocolOf(k secret.Kind) codec.Protocol {
+	switch k {
+	case secret.Padded:
+		return codec.Secure
+	case secret.FakeTLS:
+		return codec.TLS
+	case secret.Plain:
+	}
+	return codec.ProtocolNone
+}
+
+func (c *checker) upstream() {
+	if c.Upstream == UpstreamMiddle {
+		c.wrong("upstream", "middle", "the middle proxy is not built yet", "write direct or auto")
+	}
+	if c.BindV4.IsValid() && c.Prefer == OnlyV6 {
+		c.wrong("bind-v4", c.BindV4.String(), "is never used with "+c.where("prefer")+" only-v6", "leave one of them out")
+	}
+	if c.BindV6.IsValid() && c.Prefer == OnlyV4 {
+		c.wrong("bind-v6", c.BindV6.String(), "is never used with "+c.where("prefer")+" only-v4", "leave one of them out")
+	}
+	for dc, addrs := range c.DC {
+		if !usable(addrs, c.Prefer) {
+			c.wrong("dc", strconv.Itoa(int(dc)), "has no address that "+c.where("prefer")+" "+c.Prefer.String()+" would use", "add one of that family")
+		}
+	}
+}
+
+func usable(addrs []netip.AddrPort, prefer Prefer) bool {
+	for _, a := range addrs {
+		switch prefer {
+		case PreferV4, PreferV6:
+			return true
+		case OnlyV4:
+			if a.Addr().Is4() {
+				return true
+			}
+		case OnlyV6:
+			if a.Addr().Is6() {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func (c *checker) timings() {
+	for _, t := range []struct {
+		flag  string
+		value time.Duration
+	}{
+		{"handshake-timeout", c.HandshakeTimeout}, {"first-byte-timeout", c.FirstByteTimeout}, {"idle-timeout", c.IdleTimeout},
+		{"stall-timeout", c.StallTimeout}, {"clock-window", c.ClockWindow},
+	} {
+		if t.value <= 0 {
+			c.wrong(t.flag, short(t.value), "is no time at all", "write a duration such as 10s or 20m")
+		}
+	}
+	if c.DeferAccept%time.Second != 0 {
+		c.wrong("defer-accept", short(c.DeferAccept), "is not in whole seconds", "write 0, 1s, 2s, ...")
+	}
+}
+
+func (c *checker) door() {
+	if a := c.Admin.Addr; a.IsValid() && !a.Addr().IsLoopback() {
+		c.wrong("admin", c.Admin.String(), "the door has no password, so it opens on loopback only", "write 127.0.0.1:8888, [::1]:8888, unix:/path or off")
+	}
+	for _, l := range c.Listen {
+		if !c.Admin.IsZero() && l.overlaps(c.Admin) {
+			c.wrong("admin", c.Admin.String(), "clients connect there ("+c.where("listen")+" "+l.Endpoint.String()+")", "choose another port")
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"errors"
+	"strings"
+)
+
+// value is one setting as a pflag.Value. Set never fails: a wrong text becomes a Mistake of the Settings, so
+// that all of them are told at once, in our words, and a secret is not echoed by the flag parser.
+type value struct {
+	settings *Settings
+	name     string // of the flag
+	kind     string // what help calls the text
+	list     bool   // repeatable; the first text replaces the default
+	hidden   bool   // the text is a secret
+	touched  bool
+	parse    func(text string, first bool) error
+	show     func() string
+	split    func(text string) []string // of a variable's text into a list's
+}
+
+// Set takes one text from a flag or variable.
+func (v *value) Set(text string) error {
+	err := v.parse(text, !v.touched)
+	v.touched = true
+	if err == nil {
+		return nil
+	}
+	m := &Mistake{Problem: err.Error()}
+	if w, ok := errors.AsType[*Mistake](err); ok {
+		*m = *w
+	}
+	m.Where = v.settings.where(v.name)
+	if !v.hidden {
+		m.Value = text
+	}
+	v.settings.mistakes = append(v.settings.mistakes, m)
+	return nil
+}
+
+// String returns the present value as Set takes it, nothing for a secret.
+func (v *value) String() string {
+	if v.show == nil || v.hidden {
+		return ""
+	}
+	return v.show()
+}
+
+// Type returns the word that help puts behind the flag.
+func (v *value) Type() string { return v.kind }
+
+// IsBoolFlag lets a flag stand alone.
+func (v *value) IsBoolFlag() bool { return v.kind == kindBool }
+
+const kindBool = "bool"
+
+// where names what set a flag: the flag itself or its variable.
+func (s *Settings) where(flag string) string {
+	if variable, ok := s.source[flag]; ok {
+		return variable
+	}
+	return "--" + flag
+}
+
+// Variable returns the environment variable of a flag: EPOXY_ and the flag in capitals.
+func Variable(flag string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+}
+
+const envPrefix = "EPOXY_"
+
+// splitList cuts a variable's text at commas and line ends, dropping blanks.
+func splitList(text string) []string {
+	var out []string
+	for piece := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ',' || r == '\n' || r == '\r' }) {
+		if piece = strings.TrimSpace(piece); piece != "" {
+			out = append(out, piece)
+		}
+	}
+	return out
+}
+
+// splitRoutes is splitList for --dc, whose texts have commas of their own: a piece without = belongs to the one before.
+func splitRoutes(text string) []string {
+	var out []string
+	for _, piece := range splitList(text) {
+		if len(out) > 0 && !strings.Contains(piece, "=") {
+			out[len(out)-1] += "," + piece
+			continue
+		}
+		out = append(out, piece)
+	}
+	return out
+}
