@@ -1,0 +1,80 @@
+package faketls
+
+import "encoding/binary"
+
+// Group is a named group of TLS 1.3 key exchange.
+type Group uint16
+
+// The groups we answer with. GroupNone in a Profile is X25519 (spec client-protocols 4.3).
+const (
+	GroupNone      Group = 0
+	X25519         Group = 0x001d
+	X25519MLKEM768 Group = 0x11ec
+)
+
+// Sizes of the shares (spec client-protocols 4.3).
+const (
+	x25519Size      = 32
+	mlkemKeySize    = 1184 // ML-KEM-768 encapsulation key, the client's part
+	mlkemCipherSize = 1088 // ML-KEM-768 ciphertext, our part
+)
+
+// answerSize is the length of our key share.
+func (g Group) answerSize() int {
+	if g == X25519MLKEM768 {
+		return mlkemCipherSize + x25519Size
+	}
+	return x25519Size
+}
+
+// Profile is how the front answers, as measured. The zero value is the fallback for a front that nobody
+// measured: the client's first TLS 1.3 suite, x25519 unless only the hybrid share is offered, key_share
+// before supported_versions, FallbackAppData bytes (spec client-protocols 4.3).
+type Profile struct {
+	Suite         uint16 // preferred when offered, 0x1301..0x1303; 0 is the client's first
+	Group         Group  // preferred when its share is offered; GroupNone is X25519
+	VersionsFirst bool   // supported_versions before key_share, as OpenSSL and nginx do
+	AppData       int    // bytes in the application-data record, clamped to MinAppData..MaxAppData; 0 is FallbackAppData
+	Spread        uint8  // AppData varies by up to this many bytes upwards, as ECDSA signatures do; 0 is a constant
+}
+
+// Choice is what one ServerHello says.
+type Choice struct {
+	Suite uint16 // 0x1301..0x1303
+	Group Group  // X25519 or X25519MLKEM768
+}
+
+// Choose picks suite and group for h. Errors: ReasonHelloSuite when no TLS 1.3 suite is offered,
+// ReasonHelloShare when neither group's share is.
+func (p *Profile) Choose(h *Hello) (Choice, error) {
+	var c Choice
+	for s := h.Suites; len(s) >= 2; s = s[2:] {
+		suite := binary.BigEndian.Uint16(s)
+		if suite < 0x1301 || suite > 0x1303 {
+			continue
+		}
+		if c.Suite == 0 || suite == p.Suite {
+			c.Suite = suite
+		}
+	}
+	switch {
+	case c.Suite == 0:
+		return Choice{}, errSuite
+	case h.MLKEM != nil && (p.Group == X25519MLKEM768 || h.X25519 == nil):
+		c.Group = X25519MLKEM768
+	case h.X25519 != nil:
+		c.Group = X25519
+	default:
+		return Choice{}, errShare
+	}
+	return c, nil
+}
+
+// appData returns the size of the application-data record; r is a random byte.
+func (p *Profile) appData(r byte) int {
+	n := p.AppData
+	if n == 0 {
+		n = FallbackAppData
+	}
+	return min(max(n+int(r)%(int(p.Spread)+1), MinAppData), MaxAppData)
+}
