@@ -28,9 +28,6 @@ const (
 type Shares struct {
 	X25519 [x25519Size]byte
 	MLKEM  [mlkemKeySize + x25519Size]byte
-
-	point *ecdh.PrivateKey
-	kem   *mlkem.DecapsulationKey768
 }
 
 // NewShares makes keys from random bytes.
@@ -46,7 +43,7 @@ func NewShares(rand func([]byte)) (*Shares, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Shares{point: point, kem: kem}
+	s := new(Shares)
 	copy(s.X25519[:], point.PublicKey().Bytes())
 	copy(s.MLKEM[:], kem.EncapsulationKey().Bytes())
 	copy(s.MLKEM[mlkemKeySize:], s.X25519[:])
