@@ -1,0 +1,160 @@
+package stats
+
+import (
+	"strconv"
+
+	"epoxy/codec"
+)
+
+// The metrics. Counters end in _total and never fall while the process lives; the rest are gauges.
+const (
+	BuildInfo    = "epoxy_build_info"
+	StartTime    = "epoxy_start_time_seconds"
+	Ready        = "epoxy_ready"
+	Draining     = "epoxy_draining"
+	ClientsLimit = "epoxy_clients_limit"
+	ReplayKept   = "epoxy_replay_entries"
+	ReplayLimit  = "epoxy_replay_capacity"
+
+	Clients      = "epoxy_clients"
+	Accepted     = "epoxy_accepted_total"
+	AcceptErrors = "epoxy_accept_errors_total"
+	AcceptPauses = "epoxy_accept_pauses_total"
+	Bytes        = "epoxy_bytes_total"
+	Pauses       = "epoxy_pauses_total"
+	Queued       = "epoxy_queued_bytes"
+	Compactions  = "epoxy_compactions_total"
+	Panics       = "epoxy_panics_total"
+
+	Refused      = "epoxy_refused_total"
+	Handshakes   = "epoxy_handshakes_total"
+	Strangers    = "epoxy_strangers_total"
+	StrangersNow = "epoxy_strangers"
+	SecretsTried = "epoxy_secrets_tried_total"
+	ScanWaits    = "epoxy_secret_scan_waits_total"
+	Closed       = "epoxy_sessions_closed_total"
+	Dials        = "epoxy_dials_total"
+	DialsFailed  = "epoxy_dials_failed_total"
+	Streams      = "epoxy_streams"
+	Opened       = "epoxy_streams_opened_total"
+	UnknownDC    = "epoxy_unknown_dc_total"
+)
+
+// kind is the type that Prometheus text declares.
+type kind string
+
+const (
+	counter kind = "counter"
+	gauge   kind = "gauge"
+)
+
+// family is one metric: what the page says of it once, and how its lines come out of a view.
+type family struct {
+	name  string
+	kind  kind
+	help  string
+	write func(v *view, line lineFunc)
+}
+
+// lineFunc writes one line; labels are name, value, name, value, ...
+type lineFunc func(value uint64, labels ...string)
+
+// view is what one page is made from.
+type view struct {
+	*Snapshot
+	sum   Loop // of all loops
+	build Build
+}
+
+// families returns every metric of ours in the order of the page.
+func families() []family {
+	return []family{
+		{BuildInfo, gauge, "Always 1; the labels say what runs.", func(v *view, line lineFunc) {
+			line(1, "version", v.build.Version, "commit", v.build.Commit, "go", v.build.Go)
+		}},
+		{StartTime, gauge, "When the process started, in Unix seconds.", one(func(v *view) uint64 { return uint64(max(v.Start.Unix(), 0)) })},
+		{Ready, gauge, "1 while clients are served, else 0.", one(func(v *view) uint64 { return bit(v.Snapshot.Ready) })},
+		{Draining, gauge, "1 while the program stops and sessions finish.", one(func(v *view) uint64 { return bit(v.Snapshot.Draining) })},
+		{ClientsLimit, gauge, "Clients that are served at once; more are refused.", one(func(v *view) uint64 { return v.Snapshot.ClientsLimit })},
+		{ReplayKept, gauge, "Openings that the replay store remembers.", one(func(v *view) uint64 { return v.ReplayEntries })},
+		{ReplayLimit, gauge, "Openings that the replay store can remember.", one(func(v *view) uint64 { return v.ReplayCapacity })},
+
+		{Clients, gauge, "Client connections open now, by loop.", perLoop(func(l *Loop) uint64 { return l.ClientsNow })},
+		{Accepted, counter, "Client connections accepted, by loop.", perLoop(func(l *Loop) uint64 { return l.Accepted })},
+		{AcceptErrors, counter, "Failed accept calls, by loop.", perLoop(func(l *Loop) uint64 { return l.AcceptErrors })},
+		{AcceptPauses, counter, "Times that a listener rested because accept lacked descriptors or memory, by loop.", perLoop(func(l *Loop) uint64 { return l.AcceptPauses })},
+		{Bytes, counter, "Bytes carried on a side, by loop; up is towards Telegram.", func(v *view, line lineFunc) {
+			for i, l := range v.Loops {
+				loop := strconv.Itoa(i)
+				line(l.ClientUp, "loop", loop, "side", "client", "direction", "up")
+				line(l.ClientDown, "loop", loop, "side", "client", "direction", "down")
+				line(l.TelegramUp, "loop", loop, "side", "telegram", "direction", "up")
+				line(l.TelegramDown, "loop", loop, "side", "telegram", "direction", "down")
+			}
+		}},
+		{Pauses, counter, "Times that reading a side rested because the other side was slow.", func(v *view, line lineFunc) {
+			line(v.sum.ClientPauses, "side", "client")
+			line(v.sum.TelegramPauses, "side", "telegram")
+		}},
+		{Queued, gauge, "Bytes in user memory that wait for a socket, by loop.", perLoop(func(l *Loop) uint64 { return l.QueuedNow })},
+		{Compactions, counter, "Sessions that gave back their ciphers in silence, by loop.", perLoop(func(l *Loop) uint64 { return l.Compactions })},
+		{Panics, counter, "Faults of ours, each contained to one connection, by loop.", perLoop(func(l *Loop) uint64 { return l.Panics })},
+
+		{Refused, counter, "Connections turned away before a session began, by reason.", byReason(func(t *Loop) *[codec.Reasons]uint64 { return &t.Refused })},
+		{Handshakes, counter, "Clients that opened with a good secret, by protocol.", func(v *view, line lineFunc) {
+			for p := codec.Classic; int(p) < Protocols; p++ {
+				line(v.sum.Handshakes[p], "protocol", p.String())
+			}
+		}},
+		{Strangers, counter, "Handshakes that failed, by reason.", byReason(func(t *Loop) *[codec.Reasons]uint64 { return &t.Strangers })},
+		{StrangersNow, gauge, "Strangers that are being kept busy now.", one(func(v *view) uint64 { return v.sum.StrangersNow })},
+		{SecretsTried, counter, "Secrets tried on openings.", one(func(v *view) uint64 { return v.sum.SecretsTried })},
+		{ScanWaits, counter, "Times that a long search for the secret waited for its budget.", one(func(v *view) uint64 { return v.sum.ScanWaits })},
+		{Closed, counter, "Sessions ended, by reason.", byReason(func(t *Loop) *[codec.Reasons]uint64 { return &t.Closed })},
+		{Dials, counter, "Connections to Telegram that were established.", one(func(v *view) uint64 { return v.sum.Dials })},
+		{DialsFailed, counter, "Connections to Telegram that were not, by reason.", byReason(func(t *Loop) *[codec.Reasons]uint64 { return &t.DialsFailed })},
+		{Streams, gauge, "Clients on an upstream now, by datacenter.", byDC(func(dc DC) uint64 { return dc.StreamsNow })},
+		{Opened, counter, "Clients put on an upstream, by datacenter.", byDC(func(dc DC) uint64 { return dc.Opened })},
+		{UnknownDC, counter, "Clients that asked for an unknown datacenter and got the default one.", one(func(v *view) uint64 { return v.sum.UnknownDC })},
+	}
+}
+
+// one is a metric without labels.
+func one(get func(*view) uint64) func(*view, lineFunc) {
+	return func(v *view, line lineFunc) { line(get(v)) }
+}
+
+// perLoop is a metric with one line per loop.
+func perLoop(get func(*Loop) uint64) func(*view, lineFunc) {
+	return func(v *view, line lineFunc) {
+		for i := range v.Loops {
+			line(get(&v.Loops[i]), "loop", strconv.Itoa(i))
+		}
+	}
+}
+
+// byReason is a metric with one line per reason but none, the zeros too, summed over the loops.
+func byReason(get func(*Loop) *[codec.Reasons]uint64) func(*view, lineFunc) {
+	return func(v *view, line lineFunc) {
+		table := get(&v.sum)
+		for r := codec.ReasonNone + 1; int(r) < codec.Reasons; r++ {
+			line(table[r], "reason", r.String())
+		}
+	}
+}
+
+// byDC is a metric with one line per slot of a table by datacenter, summed over the loops.
+func byDC(get func(DC) uint64) func(*view, lineFunc) {
+	return func(v *view, line lineFunc) {
+		for i, label := range dcLabels {
+			line(get(v.sum.DC[i]), "dc", label)
+		}
+	}
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
+}
