@@ -1,0 +1,139 @@
+// Command demo shows Epoxy at work on one machine, with no Telegram and no network: gotd's test server
+// plays the datacenter, Epoxy stands in front of it in direct mode, and gotd's client comes through it
+// with every kind of secret, as far as an encrypted call. It prints a table and exits with 1 when a row failed.
+//
+// It is a module of its own so that the proxy's go.mod stays short.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/gotd/td/telegram/dcs"
+)
+
+// exchanged is what each row of gotd's client does.
+var exchanged = fmt.Sprintf("key exchange, help.getConfig, %d pings", pings)
+
+// limit is how long the whole demo may take.
+const limit = 3 * time.Minute
+
+// domain is the front's name in the fake-TLS secret; nothing connects to it.
+const domain = "front.example"
+
+func main() {
+	bin := flag.String("bin", "../../bin", "directory of the built epoxy and epoxy-bench")
+	verbose := flag.Bool("v", false, "show the logs of the started programs")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+
+	failed, err := run(ctx, *bin, *verbose)
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "demo:", err)
+	case failed > 0:
+		fmt.Fprintf(os.Stderr, "demo: %d rows failed\n", failed)
+	default:
+		return
+	}
+	cancel()
+	os.Exit(1)
+}
+
+// run starts everything, goes through the rows and stops everything again. It returns how many rows failed.
+func run(ctx context.Context, bin string, verbose bool) (failed int, err error) {
+	dir, err := os.MkdirTemp("", "epoxy-demo-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	key := make([]byte, 16)
+	if _, err := rand.Read(key); err != nil {
+		return 0, err
+	}
+
+	tg, err := startTelegram(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer tg.stop()
+
+	var rows table
+	rows.head()
+	rows.run("gotd", "no proxy", exchanged, func() error { return tg.call(ctx, tg.direct()) })
+
+	epoxy, err := startEpoxy(ctx, options{
+		bin: bin, state: filepath.Join(dir, "gotd"), secret: hex.EncodeToString(key), dc: tg.addr, verbose: verbose,
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, k := range secrets(key) {
+		rows.run("gotd", k.name, exchanged, func() error {
+			proxy, err := dcs.MTProxy(epoxy.addr, k.secret, dcs.MTProxyOptions{})
+			if err != nil {
+				return err
+			}
+			return tg.call(ctx, proxy)
+		})
+	}
+	if rows.failed > 0 {
+		fmt.Fprintln(os.Stderr, epoxy.log.String())
+	}
+	if err := epoxy.stop(); err != nil {
+		return rows.failed, fmt.Errorf("epoxy did not end well: %w", err)
+	}
+	if err := benchRows(ctx, &rows, bin, filepath.Join(dir, "bench"), hex.EncodeToString(key), verbose); err != nil {
+		return rows.failed, err
+	}
+	return rows.failed, nil
+}
+
+// kind is one kind of secret, in the bytes that a gotd client takes.
+type kind struct {
+	name   string
+	secret []byte
+}
+
+// secrets returns all the ways to a proxy with this key. A prefix in front of the 16 bytes names the framing.
+func secrets(key []byte) []kind {
+	prefixed := func(tag byte, rest string) []byte { return append(append([]byte{tag}, key...), rest...) }
+	return []kind{
+		{"classic, abridged", prefixed(0xef, "")},
+		{"classic, intermediate", prefixed(0xee, "")},
+		{"plain secret, padded", key},
+		{"secure (dd)", prefixed(0xdd, "")},
+		{"fake TLS (ee)", prefixed(0xee, domain)},
+	}
+}
+
+// table prints its rows as they come.
+type table struct{ failed int }
+
+func (t *table) head() {
+	fmt.Printf("%-12s %-24s %-7s %9s  %s\n", "CLIENT", "PROTOCOL", "RESULT", "TIME", "WHAT")
+}
+
+// run adds the row of what f does; when f fails, its error stands in place of what.
+func (t *table) run(client, protocol, what string, f func() error) {
+	start := time.Now()
+	err := f()
+	took, result := time.Since(start), "ok"
+	if err != nil {
+		result, what = "FAILED", err.Error()
+		t.failed++
+	}
+	fmt.Printf("%-12s %-24s %-7s %6d ms  %s\n", client, protocol, result, took.Milliseconds(), what)
+}
