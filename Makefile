@@ -14,7 +14,7 @@ RACE     := $(if $(CC_FOUND),-race)
 NESTED := $(filter-out tools/lint tools/demo,$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod bench/*/go.mod)))
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build run demo test check lint race bench bench-smoke fuzz fuzz-smoke pgo clean
+.PHONY: help need-go build run demo test check lint bench bench-smoke fuzz fuzz-smoke pgo clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,15 +36,12 @@ test: need-go ## what CI runs: vet and all tests, with -race when there is a C c
 	go vet ./...
 	@$(if $(RACE),,echo "no C compiler found: the tests run without -race")
 	go test $(RACE) ./...
-	@set -e; for m in $(NESTED); do echo "cd $$m && go test ./..."; (cd $$m && go test ./...); done
+	@set -e; for m in $(NESTED); do (set -x; cd $$m && go test ./...); done
 
-check: lint race fuzz-smoke bench-smoke ## lint, race detector, short fuzzing, each benchmark once
+check: lint test fuzz-smoke bench-smoke ## lint, all tests, short fuzzing, each benchmark once
 
 lint: need-go ## golangci-lint as pinned in tools/lint
 	$(LINT) run ./...
-
-race: test
-	@$(if $(RACE),,echo "make check needs a C compiler for the race detector"; exit 1)
 
 bench: need-go ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
