@@ -1,0 +1,124 @@
+// Package admin is the operator's door: metrics, health and profiles over HTTP on loopback or a unix socket.
+//
+// It runs beside the loops, on goroutines of its own, and touches them only through the functions it was given.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+)
+
+// ErrNotLoopback refuses an address that others could reach: the door has no password.
+var ErrNotLoopback = errors.New("admin: has no password, so it opens on loopback only: 127.0.0.1:PORT, [::1]:PORT or unix:/path")
+
+// Options says where the door is and what is behind it. All fields are needed.
+type Options struct {
+	Addr    string            // "127.0.0.1:8888", "[::1]:8888" or "unix:/path"; port 0 is the kernel's choice
+	Ready   func() error      // nil while clients are served, else why not
+	Metrics func(w io.Writer) // one page of Prometheus text
+	Log     *slog.Logger
+}
+
+// Server is an open door.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	addr     string
+}
+
+// New opens the door at o.Addr. Nobody is answered until Serve.
+func New(o Options) (*Server, error) {
+	l, err := listen(o.Addr)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{listener: l, addr: l.Addr().String()}
+	if l.Addr().Network() == "unix" {
+		s.addr = o.Addr
+	}
+	s.http = &http.Server{
+		Handler:           local(pages(o), l.Addr().Network() == "unix"),
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
+	}
+	return s, nil
+}
+
+// Addr returns where the door is, as Options.Addr takes it, with the port that the kernel chose.
+func (s *Server) Addr() string { return s.addr }
+
+// Serve answers until Close; then it returns nil.
+func (s *Server) Serve() error {
+	if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("admin: %w", err)
+	}
+	return nil
+}
+
+// Close lets requests under way finish for 2 s, then cuts them. A unix socket's file goes too.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(ctx); err != nil {
+		err = s.http.Close()
+		return err
+	}
+	// Shutdown knows the listener only once Serve ran.
+	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("admin: %w", err)
+	}
+	return nil
+}
+
+func listen(addr string) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
+		return listenUnix(path)
+	}
+	a, err := netip.ParseAddrPort(addr)
+	if err != nil || !a.Addr().Unmap().IsLoopback() {
+		return nil, fmt.Errorf("%w, not %q", ErrNotLoopback, addr)
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return l, nil
+}
+
+// listenUnix binds path for this user alone. A file that a dead process left is taken over, a live one is not.
+func listenUnix(path string) (net.Listener, error) {
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
+		c, err := net.DialTimeout("unix", path, probeTimeout)
+		if err == nil {
+			_ = c.Close()
+			return nil, fmt.Errorf("admin: another process serves unix:%s", path)
+		}
+		if err := os.Remove(path); err != nil {
+			return nil, fmt.Errorf("admin: %w", err)
+		}
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	if strings.HasPrefix(path, "@") {
+		return l, nil // an abstract name has no file, hence no mode
+	}
+	if err := os.Chmod(path, socketMode); err != nil {
+		_ = l.Close()
+		return nil, fmt.Errorf("admin: %w", err)
+	}
+	return l, nil
+}
