@@ -1,0 +1,80 @@
+package main
+
+import (
+	"crypto/rand"
+	"io"
+	"net"
+	"testing"
+
+	"github.com/gotd/td/mtproxy"
+	"github.com/gotd/td/mtproxy/obfuscated2"
+	"github.com/gotd/td/mtproxy/obfuscator"
+	"github.com/gotd/td/telegram/dcs"
+)
+
+// TestBareSecrets checks the demo itself: each secret without TLS comes through a small proxy made of gotd's own
+// parts.
+func TestBareSecrets(t *testing.T) {
+	tg, err := startTelegram(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tg.stop()
+	key := []byte("0123456789abcdef")
+	proxy := relay(t, tg.addr, key)
+	for _, k := range secrets(key)[:4] {
+		t.Run(k.name, func(t *testing.T) {
+			way, err := dcs.MTProxy(proxy, k.secret, dcs.MTProxyOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := tg.call(t.Context(), way); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// relay is a proxy for bare secrets; it returns its address.
+func relay(t *testing.T, dc string, key []byte) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				_ = carry(conn, dc, key) // the client's own error says more
+			}()
+		}
+	}()
+	return l.Addr().String()
+}
+
+func carry(conn net.Conn, dc string, key []byte) error {
+	client, meta, err := obfuscated2.Accept(conn, key)
+	if err != nil {
+		return err
+	}
+	raw, err := net.Dial("tcp", dc)
+	if err != nil {
+		return err
+	}
+	defer raw.Close()
+	up := obfuscator.Obfuscated2(rand.Reader, raw)
+	if err := up.Handshake(meta.Protocol, dcID, mtproxy.Secret{}); err != nil {
+		return err
+	}
+	go func() {
+		defer conn.Close()
+		_, _ = io.Copy(client, up)
+	}()
+	_, err = io.Copy(up, client)
+	return err
+}
