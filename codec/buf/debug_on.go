@@ -1,0 +1,5 @@
+//go:build epoxydebug
+
+package buf
+
+const debug = true
