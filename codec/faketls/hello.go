@@ -59,27 +59,29 @@ func measure(p []byte) (used, records int, err error) {
 			return 0, 0, codec.ErrShort
 		}
 		n := int(binary.BigEndian.Uint16(rest[3:]))
-		body := rest[HeaderSize:min(len(rest), HeaderSize+n)]
-		if got < len(head) {
-			copy(head[got:], body)
-		}
-		if got+len(body) > 0 && head[0] != clientHello {
-			return 0, 0, errShape
-		}
-		if got+len(body) >= len(head) {
-			want = len(head) + (int(head[1])<<16 | int(head[2])<<8 | int(head[3]))
-			if want < MinHello || want > MaxHello {
-				return 0, 0, errSize
-			}
-		}
 		switch {
-		case n == 0:
-			return 0, 0, errShape
 		case got+n > MaxHello:
 			return 0, 0, errSize
-		case got+len(body) >= len(head) && got+n > want:
+		case n == 0 || got+n > want:
 			return 0, 0, errShape
-		case len(body) < n:
+		}
+		body := rest[HeaderSize:min(len(rest), HeaderSize+n)]
+		if got < len(head) && len(body) > 0 {
+			copy(head[got:], body)
+			if head[0] != clientHello {
+				return 0, 0, errShape
+			}
+			if got+len(body) >= len(head) {
+				want = len(head) + int(binary.BigEndian.Uint32(head[:])&0xffffff)
+			}
+			switch {
+			case want < MinHello || want > MaxHello:
+				return 0, 0, errSize
+			case got+n > want:
+				return 0, 0, errShape
+			}
+		}
+		if len(body) < n {
 			return 0, 0, codec.ErrShort
 		}
 		got, used, records = got+n, used+HeaderSize+n, records+1

@@ -1,7 +1,6 @@
 package faketls
 
 import (
-	"bytes"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -118,9 +117,11 @@ func insert(p []byte, extension ...byte) []byte {
 	return p
 }
 
-func TestParseHelloMalformed(t *testing.T) {
+// malformed are hellos with one fault of form each.
+func malformed(t testing.TB) map[string][]byte {
+	t.Helper()
 	p := testHello(t, Small) // 173 bytes; SNI at 90, versions at 114, groups at 123, key share at 131
-	for name, bad := range map[string][]byte{
+	return map[string][]byte{
 		"kind":                  replace(p, 5, 2),
 		"handshake too short":   replace(p, 8, p[8]-1),
 		"legacy version":        replace(p, 9, 3, 2),
@@ -154,7 +155,12 @@ func TestParseHelloMalformed(t *testing.T) {
 		"17 records":            testHello(t, Small, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9),
 		"empty second record":   testHello(t, Small, 60, 0),
 		"other second record":   replace(testHello(t, Small, 60), 65, 0x14),
-	} {
+	}
+}
+
+func TestParseHelloMalformed(t *testing.T) {
+	p := testHello(t, Small)
+	for name, bad := range malformed(t) {
 		if _, used, err := ParseHello(bad, nil); codec.ReasonOf(err, 0) != codec.ReasonHelloShape || used != 0 {
 			t.Errorf("%s: used %d, %v", name, used, err)
 		}
@@ -205,12 +211,9 @@ func TestParseHelloSize(t *testing.T) {
 	for _, bad := range [][]byte{
 		frame(sized(MinHello - 1)), frame(sized(MinHello-1), 50), frame(sized(MaxHello+1), 50),
 		frame(sized(MaxHello + 1))[:5],                     // known by the header alone
-		frame(sized(MaxHello - 1))[:9:9],                   // replaced below
+		replace(frame(sized(MaxHello))[:9], 6, 1),          // a handshake of 80 KiB, known after nine bytes
 		frame(append(sized(MaxHello), 0), 8000)[:5+8000+5], // too much by the second header
 	} {
-		if bytes.HasPrefix(bad, []byte{0x16, 3, 1, 0x3f, 0xff}) {
-			bad = replace(bad, 6, 1) // a handshake of more than 64 KiB, known after nine bytes
-		}
 		if _, _, err := ParseHello(bad, nil); codec.ReasonOf(err, 0) != codec.ReasonHelloSize {
 			t.Errorf("%d bytes %x: %v", len(bad), bad[:5], err)
 		}
@@ -293,6 +296,10 @@ func FuzzParseHello(f *testing.F) {
 	for _, p := range testHellos(f) {
 		f.Add(p)
 	}
+	for _, p := range malformed(f) {
+		f.Add(p)
+	}
+	f.Add([]byte("\x16\x03\x01\xff\xff\x02")) // two faults: the first to be known counts
 	f.Fuzz(func(t *testing.T, p []byte) {
 		h, used, err := ParseHello(p, nil)
 		more := append(slices.Clone(p), 0x16, 3, 1, 0, 1, 1)
