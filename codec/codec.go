@@ -122,3 +122,18 @@ func (d DC) Abs() int {
 	}
 	return int(d)
 }
+
+// Protocols is a set of protocols: what a port allows.
+type Protocols uint8
+
+// ProtocolsOf returns the set of ps.
+func ProtocolsOf(ps ...Protocol) Protocols {
+	var s Protocols
+	for _, p := range ps {
+		s |= 1 << p
+	}
+	return s
+}
+
+// Has reports whether p is in the set.
+func (s Protocols) Has(p Protocol) bool { return p != ProtocolNone && s&(1<<p) != 0 }

@@ -1,0 +1,82 @@
+package engine
+
+import (
+	"runtime/debug"
+	"time"
+
+	"epoxy/codec"
+	"epoxy/engine/stats"
+)
+
+const (
+	houseTime   = 10 * time.Second // between looks
+	houseWorth  = 256              // compacted or ended sessions since the last time that make giving memory back worth a collection
+	collectTime = 2 * time.Second  // Collect waits no longer for one loop
+)
+
+// keepHouse gives memory back to the kernel after sessions went idle or ended. A compacted session drops
+// about 2 KiB of ciphers; without a collection they stay resident until the next busy hour.
+func (e *Engine) keepHouse() {
+	tick := time.NewTicker(houseTime)
+	defer tick.Stop()
+	var last uint64
+	var moving bool
+	for {
+		select {
+		case <-e.quit:
+			return
+		case <-tick.C:
+		}
+		var now uint64
+		for _, l := range e.loops {
+			_ = l.reactor.Call(func() {
+				now += l.env.Count.Compacted
+				for _, n := range l.env.Count.Closed {
+					now += n
+				}
+			})
+		}
+		switch { // wait until the wave is over: one collection for all of it
+		case now-last >= houseWorth && !moving:
+			moving = true
+		case moving:
+			moving = false
+			debug.FreeOSMemory()
+		}
+		last = now
+	}
+}
+
+// Collect fills s with a copy of every loop's counters.
+func (e *Engine) Collect(s *stats.Snapshot) {
+	s.Start = e.started
+	s.Ready = e.Ready() == nil
+	s.Draining = e.draining.Load()
+	s.ClientsLimit = uint64(e.limit)
+	s.Loops = make([]stats.Loop, len(e.loops))
+	for i, l := range e.loops {
+		_ = l.reactor.Call(func() { l.collect(&s.Loops[i]) })
+	}
+}
+
+// collect copies the loop's counters. On the loop.
+func (l *loop) collect(to *stats.Loop) {
+	c, r, d := &l.env.Count, l.reactor.Stats(), &l.direct.Count
+	to.ClientsNow = uint64(c.Open)
+	to.Accepted = c.Accepted
+	to.Compactions = c.Compacted
+	to.ClientUp, to.ClientDown = c.BytesUp, c.BytesDown
+	to.TelegramUp, to.TelegramDown = d.BytesUp, d.BytesDown
+	to.Refused[codec.ReasonLimit] = l.refused
+	to.Closed = c.Closed
+	to.Handshakes = c.Handshakes
+	to.Dials = d.Connected
+	to.DialsFailed = d.Failed
+	to.UnknownDC = d.Unknown
+	for id, n := range d.ByDC {
+		slot := &to.DC[stats.DCSlot(codec.DC(id))]
+		slot.StreamsNow += uint64(n.Open)
+		slot.Opened += n.Opened
+	}
+	l.reactorStats(to, &r)
+}

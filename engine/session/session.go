@@ -1,0 +1,244 @@
+// Package session is one client's protocol machine; no gnet, no goroutine, no lock.
+//
+//	sniff > hello > opening > relay > closed
+//	sniff > init  > relay
+//	any but relay and opening > front | discard > closed
+package session
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"epoxy/codec"
+	"epoxy/codec/buf"
+	"epoxy/codec/faketls"
+	"epoxy/codec/obfs2"
+	"epoxy/upstream"
+)
+
+// State is where a session stands.
+type State uint8
+
+// The states; the arrows are in the package comment.
+const (
+	Sniff   State = iota // too few bytes to tell fake-TLS from a bare init
+	Hello                // collecting and checking a ClientHello
+	Opening              // answered; collecting the init inside the records
+	Init                 // collecting and checking a bare init
+	Relay                // carrying bytes
+	Front                // a stranger, spliced to the front
+	Discard              // a stranger, read into silence
+	Closed               // the socket is closing or gone
+)
+
+var stateNames = [...]string{"sniff", "hello", "opening", "init", "relay", "front", "discard", "closed"}
+
+// String returns the state's name.
+func (s State) String() string { return stateNames[s] }
+
+type flags uint8
+
+const (
+	spoke     flags = 1 << iota // the first byte came
+	inTLS                       // records around everything
+	compacted                   // ciphers dropped
+	held                        // the client is paused for its stream, or for a scan
+	blocked                     // the stream is paused for the client
+	atEOF                       // the client sent FIN
+)
+
+// Session is one client. It is the Handler of the client's socket and the Sink of its stream; its loop alone
+// touches it. At most 256 bytes.
+type Session struct {
+	in, out  obfs2.Stream // from and to the client
+	socket   upstream.Socket
+	stream   upstream.Stream // nil before Relay or Front, and after the end
+	port     *Port
+	part     *buf.Buffer // an opening that is not whole yet; else nil
+	active   int64       // loop time of the last byte; of accept before the first
+	deadline int64       // loop time when the opening has to be whole
+	records  faketls.Reader
+	cursor   uint32 // secrets tried, or bytes swallowed from a stranger
+	client   uint32 // hash of the client's address
+	secret   uint32 // number of the secret that fitted
+	dc       codec.DC
+	state    State
+	flags    flags
+	tag      codec.Transport
+	proto    codec.Protocol
+}
+
+// New begins the session of a client that was just accepted and returns it as the socket's Handler.
+func New(port *Port, socket upstream.Socket, peer netip.AddrPort) *Session {
+	now := port.env.Loop.Now()
+	s := &Session{socket: socket, port: port, client: hashAddr(peer.Addr()), active: now}
+	s.deadline = now + port.Timing.FirstByte
+	socket.SetTimer(s.deadline)
+	port.env.Count.Accepted++
+	port.env.Count.Open++
+	return s
+}
+
+// State returns where the session stands.
+func (s *Session) State() State { return s.state }
+
+// hashAddr folds an address to 32 bits; IPv6 by its /64. It is a hint only, so it need not be keyed.
+func hashAddr(a netip.Addr) uint32 {
+	b := a.As16()
+	h := binary.BigEndian.Uint64(b[:8])*0x9e3779b97f4a7c15 + 1
+	if a.Is4() {
+		h ^= uint64(binary.BigEndian.Uint32(b[12:])) * 0xff51afd7ed558ccd
+	}
+	return uint32(h >> 32)
+}
+
+// Opened is not called for accepted sockets.
+func (s *Session) Opened(upstream.Socket) {}
+
+// Data takes what the client sent.
+func (s *Session) Data(_ upstream.Socket, p []byte) {
+	switch s.state {
+	case Relay:
+		s.up(p)
+	case Front:
+		s.touch()
+		s.send(p)
+	case Discard:
+		s.swallow(len(p))
+	case Sniff, Hello, Init, Opening:
+		s.shake(p)
+	case Closed:
+	}
+}
+
+// EOF says that the client will send no more.
+func (s *Session) EOF(upstream.Socket) {
+	s.flags |= atEOF
+	switch s.state {
+	case Relay, Front:
+		s.stream.CloseSend()
+	case Sniff, Hello, Init:
+		s.leave()
+	case Opening, Discard:
+		s.end(codec.ReasonClientClosed)
+	case Closed:
+	}
+}
+
+// Drained lets a paused stream go on.
+func (s *Session) Drained(upstream.Socket) {
+	if s.flags&blocked != 0 && s.stream != nil {
+		s.flags &^= blocked
+		s.stream.Resume()
+	}
+}
+
+// Again goes on with a search for the secret.
+func (s *Session) Again(upstream.Socket) {
+	if s.part != nil && (s.state == Hello || s.state == Init) {
+		s.advance(s.part.B)
+	}
+}
+
+// Timer acts on the time that has come.
+func (s *Session) Timer(upstream.Socket) {
+	now := s.port.env.Loop.Now()
+	switch s.state {
+	case Sniff, Hello, Init:
+		s.late(now)
+	case Opening:
+		s.end(codec.ReasonOpeningTime)
+	case Relay, Front:
+		s.quiet(now)
+	case Discard:
+		s.end(codec.ReasonDiscarded)
+	case Closed:
+	}
+}
+
+// quiet looks at a silence: compacts after one time, closes after another.
+func (s *Session) quiet(now int64) {
+	t, silence := s.port.Timing, now-s.active
+	if silence >= t.Idle {
+		s.end(codec.ReasonIdle)
+		return
+	}
+	if silence >= t.Compact && s.flags&compacted == 0 && s.state == Relay {
+		s.flags |= compacted
+		s.in.Compact()
+		s.out.Compact()
+		s.stream.Compact()
+		s.port.env.Count.Compacted++
+	}
+	s.arm()
+}
+
+// arm sets the timer of a session that carries bytes.
+func (s *Session) arm() {
+	t := s.port.Timing
+	next := s.active + t.Idle
+	if s.flags&compacted == 0 && s.state == Relay {
+		next = min(next, s.active+t.Compact)
+	}
+	s.socket.SetTimer(next)
+}
+
+// touch notes that something moved.
+func (s *Session) touch() {
+	s.active = s.port.env.Loop.Now()
+	if s.flags&compacted != 0 {
+		s.flags &^= compacted
+		s.arm()
+	}
+}
+
+// end closes the client after what is queued for it, and its stream.
+func (s *Session) end(why codec.Reason) {
+	if s.state == Closed {
+		return
+	}
+	if s.state == Discard {
+		s.port.env.Count.Discarding--
+	}
+	s.state = Closed
+	s.drop(why)
+	s.socket.SetTimer(0)
+	s.socket.Close(why)
+}
+
+// drop gives back everything but the socket.
+func (s *Session) drop(why codec.Reason) {
+	if s.stream != nil {
+		st := s.stream
+		s.stream = nil
+		st.Close(why)
+	}
+	if s.part != nil {
+		buf.Handshake.Put(s.part)
+		s.part = nil
+	}
+	s.in.Wipe()
+	s.out.Wipe()
+}
+
+// Closed is the socket's last word.
+func (s *Session) Closed(_ upstream.Socket, why codec.Reason) {
+	switch why { // what the socket calls its peer is our client
+	case codec.ReasonPeerClosed:
+		why = codec.ReasonClientClosed
+	case codec.ReasonPeerReset:
+		why = codec.ReasonClientReset
+	default: //exhaustive:ignore
+	}
+	if s.state == Discard {
+		s.port.env.Count.Discarding--
+	}
+	s.state = Closed
+	s.drop(why)
+	c := &s.port.env.Count
+	c.Open--
+	c.Closed[why]++
+	if s.port.env.Gone != nil {
+		s.port.env.Gone()
+	}
+}
