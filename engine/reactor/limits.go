@@ -1,0 +1,28 @@
+package reactor
+
+// Sizes are bytes, times milliseconds.
+const (
+	readMin  = 32 << 10  // a read at first and after a partial write: what one stalled reader costs
+	readMax  = 256 << 10 // a read while the peer keeps up: halves the CPU per byte against 64 KiB
+	turnRead = 4         // reads of one socket before the others have their turn
+
+	lowWater = 16 << 10 // Drained is called at or below it
+
+	smallChunk   = 2 << 10  // for an opening that waits for connect
+	bigChunk     = 16 << 10 // for what a slow reader left
+	chunkReserve = 4 << 20  // free chunks that a reactor keeps; more go back to the heap
+	flushChunks  = 64       // chunks in one writev, so 1 MiB per socket and turn
+
+	stallTime   = 15_000 // a queue that does not move (DESIGN.md section 5)
+	drainTime   = 15_000 // a closing socket whose queue does not move
+	halfTime    = 60_000 // a half-closed socket on which nothing moves
+	dialTime    = 5_000  // spec upstream-protocols 5.4
+	lingerTime  = 2_000  // reading on after the last FIN, so that unread bytes do not turn it into RST
+	lingerTurns = 16     // and at most that many turns of it, 4 reads each
+
+	acceptBurst = 64   // accepts of one listener before others have their turn
+	acceptRetry = 100  // until a listener that ran out of descriptors is tried again
+	logEvery    = 1000 // between two lines about the same kind of fault
+
+	backlog = 4096 // the kernel caps it at net.core.somaxconn
+)
