@@ -20,7 +20,7 @@ type Shape uint8
 const (
 	Browser    Shape = iota // as TDLib in 2026: 1566 + domain + 144|176|208|240 bytes, hybrid and x25519 shares
 	Classic517              // as tdesktop until 2025: 517 bytes, x25519 only
-	Small                   // no GREASE, no padding, x25519 only: 158 + domain bytes
+	Small                   // no GREASE, no padding, x25519 only: 158 + domain bytes; too bare for a real TLS server
 )
 
 // Shares are a client's public keys, made once and used by many hellos: an ML-KEM key costs more than

@@ -50,10 +50,7 @@ func (p *Profile) Choose(h *Hello) (Choice, error) {
 	var c Choice
 	for s := h.Suites; len(s) >= 2; s = s[2:] {
 		suite := binary.BigEndian.Uint16(s)
-		if suite < 0x1301 || suite > 0x1303 {
-			continue
-		}
-		if c.Suite == 0 || suite == p.Suite {
+		if isTLS13(suite) && (c.Suite == 0 || suite == p.Suite) {
 			c.Suite = suite
 		}
 	}
@@ -78,3 +75,6 @@ func (p *Profile) appData(r byte) int {
 	}
 	return min(max(n+int(r)%(int(p.Spread)+1), MinAppData), MaxAppData)
 }
+
+// isTLS13 reports whether suite is one of the three of TLS 1.3 that browsers offer.
+func isTLS13(suite uint16) bool { return suite >= 0x1301 && suite <= 0x1303 }
