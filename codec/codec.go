@@ -34,6 +34,12 @@ const KeySize = 16
 // Key is the 16 secret bytes behind a link, without its dd or ee prefix.
 type Key [KeySize]byte
 
+// String keeps the bytes out of logs and texts.
+func (Key) String() string { return "key(hidden)" }
+
+// GoString keeps the bytes out of %#v too.
+func (Key) GoString() string { return "codec.Key(hidden)" }
+
 // Transport is the framing that a client chose by the tag in its opening frame (spec client-protocols 1.3).
 type Transport uint8
 

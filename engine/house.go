@@ -78,5 +78,10 @@ func (l *loop) collect(to *stats.Loop) {
 		slot.StreamsNow += uint64(n.Open)
 		slot.Opened += n.Opened
 	}
-	l.reactorStats(to, &r)
+	for _, n := range r.AcceptErrors {
+		to.AcceptErrors += n
+	}
+	to.AcceptPauses = uint64(r.Masked)
+	to.QueuedNow = uint64(r.Queued)
+	to.Panics = r.Panics
 }

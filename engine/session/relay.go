@@ -112,11 +112,22 @@ func (s *Session) EndOfStream() {
 		s.socket.CloseWrite()
 		return
 	}
-	s.end(codec.ReasonUpstreamClosed)
+	s.end(s.closer())
+}
+
+// closer says who ended a conversation that ended in an orderly way: whoever sent FIN first.
+func (s *Session) closer() codec.Reason {
+	if s.flags&atEOF != 0 {
+		return codec.ReasonClientClosed
+	}
+	return codec.ReasonUpstreamClosed
 }
 
 // Ended says that the stream is gone.
 func (s *Session) Ended(why codec.Reason) {
 	s.stream = nil
+	if why == codec.ReasonUpstreamClosed {
+		why = s.closer()
+	}
 	s.end(why)
 }

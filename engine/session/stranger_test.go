@@ -331,7 +331,7 @@ func TestFrontGetsUntouchedBytes(t *testing.T) {
 		t.Fatal("the stranger's FIN did not reach the front")
 	}
 	front.sink.EndOfStream()
-	if r.sock.Closing != codec.ReasonUpstreamClosed {
+	if r.sock.Closing != codec.ReasonClientClosed {
 		t.Fatalf("closing %v after both FINs", r.sock.Closing)
 	}
 }
