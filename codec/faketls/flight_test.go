@@ -142,6 +142,15 @@ func TestFlightAppDataSize(t *testing.T) {
 			t.Errorf("AppData %d: record of %d", in, got)
 		}
 	}
+	low, high := MaxAppData, 0
+	rand := source(9)
+	for range 10000 {
+		n := Fallback(rand).AppData
+		low, high = min(low, n), max(high, n)
+	}
+	if low < 2000 || low > 2050 || high > 4500 || high < 4450 {
+		t.Errorf("Fallback draws %d..%d", low, high)
+	}
 	seen := map[int]bool{}
 	for r := range 256 {
 		p := Profile{AppData: 2000, Spread: 3}

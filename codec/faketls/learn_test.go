@@ -138,7 +138,7 @@ func FuzzLearn(f *testing.F) {
 	for _, v := range loadVectors(f).Flight {
 		f.Add([]byte(v.Flight), []byte(v.SessionID))
 	}
-	f.Add(front(f, testHello(f, Browser), &tls.Config{}), []byte(mustParse(f, testHello(f, Browser)).SessionID))
+	f.Add(front(f, testHello(f, Browser), &tls.Config{}), mustParse(f, testHello(f, Browser)).SessionID)
 	f.Fuzz(func(t *testing.T, p, session []byte) {
 		profile, err := Learn(p, session)
 		switch {

@@ -19,7 +19,9 @@ const (
 const (
 	MinAppData      = 1000  // less does not look like a certificate
 	MaxAppData      = 10240 // iOS refuses more
-	FallbackAppData = 3210  // when nobody measured the front; within 2000..4500
+	FallbackAppData = 3210  // when nobody measured the front and nobody called Fallback
+
+	fallbackLow, fallbackHigh = 2000, 4500 // what Fallback draws from
 )
 
 // Limits on the client's records after the flight (spec client-protocols 4.6).

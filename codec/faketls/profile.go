@@ -29,13 +29,22 @@ func (g Group) answerSize() int {
 
 // Profile is how the front answers, as measured. The zero value is the fallback for a front that nobody
 // measured: the client's first TLS 1.3 suite, x25519 unless only the hybrid share is offered, key_share
-// before supported_versions, FallbackAppData bytes (spec client-protocols 4.3).
+// before supported_versions, FallbackAppData bytes (spec client-protocols 4.3); Fallback is better.
 type Profile struct {
 	Suite         uint16 // preferred when offered, 0x1301..0x1303; 0 is the client's first
 	Group         Group  // preferred when its share is offered; GroupNone is X25519
 	VersionsFirst bool   // supported_versions before key_share, as OpenSSL and nginx do
 	AppData       int    // bytes in the application-data record, clamped to MinAppData..MaxAppData; 0 is FallbackAppData
 	Spread        uint8  // AppData varies by up to this many bytes upwards, as ECDSA signatures do; 0 is a constant
+}
+
+// Fallback returns a profile for a front that nobody measured, with an AppData of 2000..4500 bytes. Make
+// it once per process: a size that all installs share betrays them, one that changes betrays itself
+// (spec client-protocols 4.3). rand fills its argument with random bytes.
+func Fallback(rand func([]byte)) Profile {
+	var r [2]byte
+	rand(r[:])
+	return Profile{AppData: fallbackLow + int(binary.BigEndian.Uint16(r[:]))%(fallbackHigh-fallbackLow+1)}
 }
 
 // Choice is what one ServerHello says.
