@@ -1,0 +1,36 @@
+package load
+
+import "time"
+
+// What Telegram's apps do.
+const (
+	clientPad    = 16   // padded packets get 0..15 bytes (spec client-protocols 2.1)
+	clientRecord = 2878 // most payload bytes in a record of TDLib, tdesktop, Android, iOS (4.6)
+	maxRecord    = 16384
+)
+
+// Ours.
+const (
+	// pingSize is the content of the echo that proves a handshake: with its head it is 92 bytes.
+	pingSize = 64
+	// uploadPacket is the content size of an uploaded packet, uploadAhead what is encrypted in one go.
+	uploadPacket = 32 << 10
+	uploadAhead  = 128 << 10
+	// turnsPerEvent bounds what one client writes in one turn of the loop.
+	turnsPerEvent = 4
+	// dialsAtOnce is how many connects one loop has in flight, so that no accept queue overflows.
+	dialsAtOnce = 128
+	// clientsPerSource is how many connections share one source address; Linux hands out 28,232 ports.
+	clientsPerSource = 20000
+	// maxSources bounds the loopback addresses that are taken without asking.
+	maxSources = 64
+	// dialTime bounds a connect, in milliseconds.
+	dialTime = 10_000
+	// closeTime is how long closing clients have before the run ends without them.
+	closeTime = 5 * time.Second
+	// watchEvery is how often a run looks at its loops: progress, stuck clients, the end.
+	watchEvery = 100 * time.Millisecond
+)
+
+// maxLanes bounds loops times groups, so that the patterns of all clients differ.
+const maxLanes = 1024

@@ -1,0 +1,162 @@
+package load
+
+import "time"
+
+// Report is what a run found.
+type Report struct {
+	Scenario string            `json:"scenario"`
+	Protocol string            `json:"protocol"`
+	Server   string            `json:"server"`
+	Clients  int               `json:"clients"`
+	Loops    int               `json:"loops"`
+	Steps    []Step            `json:"steps"`
+	Memory   []Memory          `json:"memory,omitempty"`
+	Slope    *Slope            `json:"per_client,omitempty"`
+	Failed   uint64            `json:"failed"`
+	Faults   map[string]uint64 `json:"faults,omitempty"`
+}
+
+// Step is one part of a run.
+type Step struct {
+	Name     string  `json:"name"`
+	Seconds  float64 `json:"seconds"`
+	Opened   uint64  `json:"opened,omitempty"`   // clients that came to their first answer
+	Messages uint64  `json:"messages,omitempty"` // round trips
+	Down     uint64  `json:"down_bytes,omitempty"`
+	Up       uint64  `json:"up_bytes,omitempty"`
+	Failed   uint64  `json:"failed"`
+	Opening  Latency `json:"opening,omitzero"` // from connect to the first answer
+	Echo     Latency `json:"echo,omitzero"`    // of round trips after that
+	CPU      *CPU    `json:"cpu,omitempty"`    // of the measured processes
+	LoadCPU  float64 `json:"load_cpu_seconds"` // of the load generator itself
+}
+
+// Latency is in milliseconds.
+type Latency struct {
+	P50  float64 `json:"p50_ms"`
+	P99  float64 `json:"p99_ms"`
+	P999 float64 `json:"p999_ms"`
+	Max  float64 `json:"max_ms"`
+}
+
+// CPU is in seconds.
+type CPU struct {
+	User          float64 `json:"user"`
+	System        float64 `json:"system"`
+	PerGB         float64 `json:"per_gb,omitempty"`               // 10^9 content bytes, down and up
+	PerMillion    float64 `json:"per_million_messages,omitempty"` // round trips
+	PerHandshakes float64 `json:"per_10k_handshakes,omitempty"`
+}
+
+// Memory is what the measured processes held at a moment, with so many clients connected.
+type Memory struct {
+	When    string `json:"when"`
+	Clients int    `json:"clients"`
+	Usage
+}
+
+// Slope is bytes per client of the measured processes.
+type Slope struct {
+	RSS         float64 `json:"rss"` // least squares over the quarters of idle; else from before to open
+	Anon        float64 `json:"rss_anon"`
+	SettledRSS  float64 `json:"settled_rss,omitempty"` // from before to after the silence
+	SettledAnon float64 `json:"settled_rss_anon,omitempty"`
+}
+
+func newReport(c *Config) *Report {
+	return &Report{
+		Scenario: c.Scenario.String(), Protocol: c.Protocol.String(), Server: c.Server.String(),
+		Clients: c.Clients, Loops: c.Loops,
+	}
+}
+
+// OK reports whether every client did all it should and every byte was right.
+func (r *Report) OK() bool { return r.Failed == 0 }
+
+func newStep(name string, took time.Duration, t *Tally) Step {
+	return Step{
+		Name: name, Seconds: took.Seconds(), Opened: t.Opened, Messages: t.Messages, Down: t.Down, Up: t.Up,
+		Failed: t.Failed, Opening: latency(&t.Opening), Echo: latency(&t.Echo),
+	}
+}
+
+func latency(h *Histogram) Latency {
+	if h.Count() == 0 {
+		return Latency{}
+	}
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	return Latency{P50: ms(h.Quantile(0.5)), P99: ms(h.Quantile(0.99)), P999: ms(h.Quantile(0.999)), Max: ms(h.Max())}
+}
+
+// measured sets the CPU time between two measurements.
+func (s *Step) measured(before, after Usage) {
+	c := &CPU{User: (after.User - before.User).Seconds(), System: (after.System - before.System).Seconds()}
+	per := func(n uint64, unit float64) float64 {
+		if n == 0 {
+			return 0
+		}
+		return (c.User + c.System) / float64(n) * unit
+	}
+	c.PerGB = per(s.Down+s.Up, 1e9)
+	if s.Down+s.Up == 0 { // the few pings beside a download are not what it cost
+		c.PerMillion = per(s.Messages, 1e6)
+	}
+	c.PerHandshakes = per(s.Opened, 1e4)
+	s.CPU = c
+}
+
+// add takes a finished step.
+func (r *Report) add(s Step, t *Tally) {
+	r.Steps = append(r.Steps, s)
+	r.Failed += t.Failed
+	for why, n := range t.Faults {
+		if r.Faults == nil {
+			r.Faults = map[string]uint64{}
+		}
+		r.Faults[why] += n
+	}
+}
+
+// sum sets Slope from Memory, when there is enough of it.
+func (r *Report) sum() {
+	var open []Memory
+	var before, settled *Memory
+	for i, m := range r.Memory {
+		switch {
+		case m.When == "before":
+			before = &r.Memory[i]
+		case m.When == "settled":
+			settled = &r.Memory[i]
+		case m.Clients > 0 && len(m.When) >= 4 && m.When[:4] == "open":
+			open = append(open, m)
+		}
+	}
+	if before == nil || len(open) == 0 {
+		return
+	}
+	if len(open) == 1 {
+		open = append(open, *before)
+	}
+	r.Slope = &Slope{
+		RSS:  slope(open, func(m Memory) int64 { return m.RSS }),
+		Anon: slope(open, func(m Memory) int64 { return m.Anon }),
+	}
+	if settled != nil && settled.Clients > 0 {
+		r.Slope.SettledRSS = float64(settled.RSS-before.RSS) / float64(settled.Clients)
+		r.Slope.SettledAnon = float64(settled.Anon-before.Anon) / float64(settled.Clients)
+	}
+}
+
+// slope is the least-squares slope of a value over the number of clients.
+func slope(all []Memory, value func(Memory) int64) float64 {
+	var x, y, xx, xy float64
+	for _, m := range all {
+		c, v := float64(m.Clients), float64(value(m))
+		x, y, xx, xy = x+c, y+v, xx+c*c, xy+c*v
+	}
+	n := float64(len(all))
+	if d := n*xx - x*x; d != 0 {
+		return (n*xy - x*y) / d
+	}
+	return 0
+}
