@@ -99,7 +99,7 @@ func (r registrar) clients() {
 			s.Secrets = append(s.Secrets, n)
 			return nil
 		},
-	}, "who may connect: 32 hex digits, dd.., ee..domain, or base64url of these; repeatable. Its key serves every protocol of --allow; dd and ee only narrow which links are made. Without any, run makes one and keeps it in --state-dir")
+	}, "who may connect: 32 hex digits, dd and 32, ee and 32 and the domain in hex, or base64url of these; repeatable. The key serves every protocol of --allow, whatever the form; dd and ee only say which links are made. Without any, run makes one and keeps it in --state-dir")
 	scalar(r, &s.Allow, "allow", "LIST", ParseAllow, Allow.String, "protocols that clients may speak: classic, secure (dd), tls (ee)")
 }
 
@@ -108,7 +108,6 @@ func (r registrar) links() {
 	scalar(r, &s.Domain, "domain", "NAME", parseDomain, same, "the web site that fake-TLS (ee) links name and clients pretend to visit; without it only ee secrets make ee links")
 	scalar(r, &s.PublicHost, "public-host", "HOST", parseHost, same, "the host that links name; default: a public address of this machine")
 	scalar(r, &s.PublicPort, "public-port", "PORT", parseInt(0, 65535), strconv.Itoa, "the port that links name; 0 is that of the first --listen")
-	r.boolean(&s.ShowSecrets, "show-secrets", "print links with their secrets at start, instead of masked")
 }
 
 func (r registrar) telegram() {
@@ -169,6 +168,7 @@ func (r registrar) sockets() {
 func (r registrar) operating() {
 	s := r.s
 	r.stateDir()
+	r.boolean(&s.ShowSecrets, "show-secrets", "print links with their secrets at start, instead of masked")
 	scalar(r, &s.Admin, "admin", "ADDR", parseAdmin, Endpoint.String, "the operator's door (metrics, health, profiles): a loopback address, unix:/path, or off")
 	scalar(r, &s.LogLevel, "log-level", "LEVEL", parseLevel, showLevel, "least level that is logged: debug, info, warn, error")
 	scalar(r, &s.LogFormat, "log-format", "FORMAT", func(t string) (LogFormat, error) { return parseWord[LogFormat](formatWords, t) }, LogFormat.String, "log lines as text or json")

@@ -170,8 +170,11 @@ func keepTime(d time.Duration) bool {
 	return d >= time.Second && d <= maxKeepTime*time.Second && d%time.Second == 0
 }
 
-// short prints 20m0s as 20m and 1h0m0s as 1h.
+// short prints 20m0s as 20m, 1h0m0s as 1h and no time as 0.
 func short(d time.Duration) string {
+	if d == 0 {
+		return "0"
+	}
 	text := d.String()
 	if d >= time.Minute && d%time.Minute == 0 {
 		text = strings.TrimSuffix(text, "0s")

@@ -26,7 +26,7 @@ func ParseSecret(text string) (NamedSecret, error) {
 	if err != nil {
 		problem := strings.TrimPrefix(err.Error(), "secret: ") // a fixed text, see codec/secret
 		return NamedSecret{}, wrong("is no secret: "+problem+" ("+strconv.Itoa(len(body))+" characters, not shown)",
-			"write 32 hex digits, dd and 32, ee and 32 and the domain in hex, or base64url of these; epoxy secret makes one")
+			"epoxy secret makes a good one")
 	}
 	return NamedSecret{Name: name, Secret: s}, nil
 }

@@ -163,7 +163,7 @@ func TestParseDuration(t *testing.T) {
 	check(t, parseDuration, map[string]time.Duration{
 		"10s": 10 * time.Second, "20m": 20 * time.Minute, "1h30m": 90 * time.Minute, "500ms": 500 * time.Millisecond, "15": 15 * time.Second, "0": 0,
 	}, map[string]string{"": "not a duration", "ten": "not a duration", "10 s": "not a duration", "-1s": "below zero", "169h": "above a week", "99999999": "above a week"})
-	for d, want := range map[time.Duration]string{20 * time.Minute: "20m", time.Hour: "1h", 90 * time.Minute: "1h30m", 90 * time.Second: "1m30s", 0: "0s", 10 * time.Second: "10s"} {
+	for d, want := range map[time.Duration]string{20 * time.Minute: "20m", time.Hour: "1h", 90 * time.Minute: "1h30m", 90 * time.Second: "1m30s", 0: "0", 10 * time.Second: "10s"} {
 		if short(d) != want {
 			t.Errorf("%v prints as %s, want %s", d, short(d), want)
 		}

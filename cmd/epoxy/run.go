@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"epoxy/codec/secret"
+	"epoxy/engine/admin"
+	"epoxy/engine/config"
+	"epoxy/engine/stats"
+)
+
+func (a *app) run() *cobra.Command {
+	s := config.Default()
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Serve clients until SIGTERM",
+		Long: `Run serves clients until SIGTERM or SIGINT, then lets sessions finish for --drain; a second signal exits at once.
+
+Without --secret it makes one, keeps it in --state-dir and uses it again at the next start. Links go to standard
+output, log lines to standard error. The operator's door (--admin) has /metrics, /healthz, /readyz and /debug/pprof/.
+
+Every flag has a variable: --max-clients is EPOXY_MAX_CLIENTS. A flag beats its variable; lists in a variable have
+commas or line ends between. Secrets are better in EPOXY_SECRET than on a command line, which other users can read.`,
+		Example: `  epoxy run                                          first start, on port 1443, with a secret of its own
+  epoxy run --listen :443 --domain www.example.com   fake-TLS on the port where it belongs
+  epoxy run --listen :443 --secret alice=3f2a... --secret bob=ee9c... --domain www.example.com
+  epoxy run --listen 0.0.0.0:443 --listen [::]:443 --allow tls --public-host proxy.example.net
+  EPOXY_LISTEN=:443 EPOXY_SECRET=3f2a... epoxy run`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			unknown, err := a.settings(cmd, s)
+			if err != nil {
+				return err
+			}
+			return a.serve(s, unknown)
+		},
+	}
+	cmd.Flags().SortFlags = false
+	config.Register(cmd.Flags(), s)
+	return cmd
+}
+
+// serve runs the proxy of s until a signal or the engine ends it.
+func (a *app) serve(s *config.Settings, unknown []string) error {
+	log := slog.New(logHandler(a.errs, s))
+	for _, name := range unknown {
+		log.Warn("this variable belongs to no flag", slog.String("variable", name))
+	}
+	made, err := a.ensureSecret(s)
+	if err != nil {
+		return err
+	}
+	for _, n := range s.Secrets {
+		if secret.IsPublicDefault(n.Secret.Key) {
+			log.Warn("this secret stands in public examples; anybody can guess it", slog.String("secret", n.Name))
+		}
+	}
+	e, err := a.engine(s, log)
+	if err != nil {
+		return err
+	}
+	door, err := a.openDoor(s, e, log)
+	if err != nil {
+		e.Stop()
+		return err
+	}
+	defer door.close()
+	if err := e.Start(); err != nil {
+		return err
+	}
+	log.Info("serving", slog.Any("listen", e.Addrs()), slog.String("admin", door.addr()), slog.Int("clients_limit", e.Limit()),
+		slog.String("version", a.build.Version))
+	a.greet(s, e.Addrs(), made, log)
+	return a.wait(s, e, log)
+}
+
+// greet prints the links: whole when asked, or when a secret was made just now and somebody is watching.
+func (a *app) greet(s *config.Settings, addrs []string, made bool, log *slog.Logger) {
+	p := a.place(s, addrs)
+	if p.guess != "" {
+		log.Warn(p.guess, slog.String("host", p.host))
+	}
+	show := shown{whole: s.ShowSecrets || made && a.terminal}
+	show.qr = show.whole && a.terminal
+	a.printLinks(s, p, show)
+	switch {
+	case show.whole:
+	case made:
+		fmt.Fprintf(a.out, "A secret was made and is kept in %s; `epoxy link` with the same flags prints the links whole.\n", s.StateDir)
+	default:
+		fmt.Fprintln(a.out, "The secrets are masked; `epoxy link` with the same flags prints the links whole.")
+	}
+}
+
+// wait returns when the engine ended: by itself, after a signal and the drain, or at a second signal.
+func (a *app) wait(s *config.Settings, e proxy, log *slog.Logger) error {
+	select {
+	case <-e.Done():
+		if err := e.Err(); err != nil {
+			return err
+		}
+		return errors.New("the engine stopped by itself")
+	case sig := <-a.signals:
+		log.Info("draining; a second signal exits at once", slog.String("signal", sig.String()), slog.Duration("drain", s.Drain))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), s.Drain)
+	defer cancel()
+	drained := make(chan struct{})
+	go func() {
+		e.Drain(ctx)
+		close(drained)
+	}()
+	select {
+	case <-drained:
+		log.Info("stopped")
+		return nil
+	case sig := <-a.signals:
+		return &exitError{signalCode(sig), errors.New("stopped by a second signal, sessions were cut")}
+	}
+}
+
+// signalCode is what a shell reports for a program that sig ended.
+func signalCode(sig os.Signal) int {
+	if n, ok := sig.(syscall.Signal); ok {
+		return 128 + int(n)
+	}
+	return exitFault
+}
+
+// opened is the operator's door while it is open; a nil one is off.
+type opened struct {
+	server *admin.Server
+	served chan struct{}
+}
+
+// openDoor opens the door that s wants and serves it beside the engine.
+func (a *app) openDoor(s *config.Settings, e proxy, log *slog.Logger) (*opened, error) {
+	if s.Admin.IsZero() {
+		return nil, nil
+	}
+	metrics := stats.NewExporter(e, a.build)
+	server, err := admin.New(admin.Options{Addr: s.Admin.String(), Ready: e.Ready, Metrics: metrics.Write, Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("--admin %s: %w; choose another place, or off", s.Admin, err)
+	}
+	d := &opened{server: server, served: make(chan struct{})}
+	go func() {
+		defer close(d.served)
+		if err := server.Serve(); err != nil {
+			log.Error("the operator's door closed", slog.Any("error", err))
+		}
+	}()
+	return d, nil
+}
+
+func (d *opened) addr() string {
+	if d == nil {
+		return "off"
+	}
+	return d.server.Addr()
+}
+
+func (d *opened) close() {
+	if d == nil {
+		return
+	}
+	_ = d.server.Close() // the process ends anyway
+	<-d.served
+}
