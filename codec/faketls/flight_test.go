@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"math/big"
 	"slices"
+	"strings"
 	"testing"
 
 	"epoxy/codec"
@@ -29,6 +30,9 @@ func answer(t *testing.T, hello []byte, p Profile) (flight []byte, c Choice) {
 	flight = flight[4:]
 	if used, err := CheckFlight(flight, &testSecret, h.Random); err != nil || used != len(flight) {
 		t.Fatalf("CheckFlight: %d of %d, %v", used, len(flight), err)
+	}
+	if data := flight[len(flight)-MinAppData:]; bytes.Count(data, data[:1]) > 50 {
+		t.Fatal("the application data is not random")
 	}
 	if len(flight) > MaxFlight || !bytes.Equal(flight[44:44+len(h.SessionID)], h.SessionID) {
 		t.Fatalf("%d bytes, session id %x", len(flight), flight[44:76])
@@ -73,6 +77,18 @@ func checkPoint(t *testing.T, p []byte) {
 	}
 	if _, err := ours.ECDH(theirs); err != nil {
 		t.Error(err)
+	}
+}
+
+// Half of all random strings are off the curve; none of our keys may be.
+func TestNewPoint(t *testing.T) {
+	rand := source(10)
+	for range 16 {
+		p := make([]byte, x25519Size)
+		if err := newPoint(p, rand); err != nil {
+			t.Fatal(err)
+		}
+		checkPoint(t, p)
 	}
 }
 
@@ -216,9 +232,7 @@ func TestFlightBadKey(t *testing.T) {
 func TestFlightSessionID(t *testing.T) {
 	p := testHello(t, Small)
 	for _, n := range []int{0, 1, 31} {
-		hello := append(slices.Clone(p[:43]), byte(n))
-		hello = append(append(hello, p[44:44+n]...), p[76:]...)
-		hello[4], hello[8] = p[4]-byte(32-n), p[8]-byte(32-n)
+		hello := craft(p, strings.Repeat("s", n), "\x13\x01", "\x00")
 		flight, _ := answer(t, hello, Profile{})
 		if got := HeaderSize + int(binary.BigEndian.Uint16(flight[3:])); got != 127-32+n {
 			t.Errorf("session id of %d: ServerHello of %d bytes", n, got)

@@ -7,6 +7,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -117,6 +118,14 @@ func insert(p []byte, extension ...byte) []byte {
 	return p
 }
 
+// craft returns a hello in one record whose lengths all fit its parts; p lends random and extensions.
+func craft(p []byte, session, suites, compression string) []byte {
+	body := "\x03\x03" + string(p[randomAt:sessionAt]) +
+		string(rune(len(session))) + session + string([]byte{0, byte(len(suites))}) + suites +
+		string(rune(len(compression))) + compression + string(p[88:])
+	return []byte("\x16\x03\x01" + string([]byte{0, byte(len(body) + 4), 1, 0, 0, byte(len(body))}) + body)
+}
+
 // malformed are hellos with one fault of form each.
 func malformed(t testing.TB) map[string][]byte {
 	t.Helper()
@@ -130,6 +139,10 @@ func malformed(t testing.TB) map[string][]byte {
 		"no suites":             replace(p, 76, 0, 0),
 		"odd suites":            replace(p, 76, 0, 7),
 		"suites overflow":       replace(p, 76, 0xff, 0xff),
+		"just 33 of session id": craft(p, strings.Repeat("s", 33), "\x13\x01", "\x00"),
+		"just no suites":        craft(p, "", "", "\x00"),
+		"just odd suites":       craft(p, "", "\x13\x01\x13", "\x00"),
+		"just no compression":   craft(p, "", "\x13\x01", ""),
 		"no compression":        replace(p, 86, 0),
 		"compression overflow":  replace(p, 86, 255),
 		"extensions length 0":   replace(p, 88, 0, 0), // A21
@@ -153,6 +166,8 @@ func malformed(t testing.TB) map[string][]byte {
 		"record version":        replace(p, 2, 4),
 		"empty record":          replace(p, 4, 0),
 		"17 records":            testHello(t, Small, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9),
+		"long second record":    append(replace(testHello(t, Small, 60), 69, 168-60+1), 0),
+		"long third record":     append(replace(testHello(t, Small, 60, 60), 134, 168-120+1), 0),
 		"empty second record":   testHello(t, Small, 60, 0),
 		"other second record":   replace(testHello(t, Small, 60), 65, 0x14),
 	}
@@ -171,6 +186,9 @@ func TestParseHelloMalformed(t *testing.T) {
 	share[4], share[8], share[89], share[134], share[136] = share[4]-1, share[8]-1, share[89]-1, share[134]-1, share[136]-1
 	if h := mustParse(t, share); h.X25519 != nil {
 		t.Error("x25519 share of 31 bytes taken")
+	}
+	if h := mustParse(t, craft(p, strings.Repeat("s", 32), "\x13\x01", "\x00")); len(h.SessionID) != 32 {
+		t.Error("craft does not craft")
 	}
 	if h := mustParse(t, insert(p, 0xab, 0xcd, 0, 1, 7)); h.SNI == nil {
 		t.Error("foreign extension: SNI lost")

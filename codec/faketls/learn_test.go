@@ -115,6 +115,8 @@ func TestLearn(t *testing.T) {
 	}
 	for name, bad := range map[string][]byte{
 		"retry":           replace(flight, randomAt, []byte(retryRandom)...),
+		"compression":     replace(flight, 78, 1),
+		"legacy version":  replace(flight, 10, 2),
 		"session id":      replace(flight, 50, flight[50]^1),
 		"TLS 1.2 suite":   replace(flight, 76, 0xc0, 0x2f),
 		"no versions":     replace(flight, 121, 0, 0x2a),
