@@ -39,9 +39,10 @@ type Listener struct {
 const unixPrefix = "unix:"
 
 // Listen opens a listening socket; call it once per reactor and port, the kernel spreads clients over
-// them. A path can have one listener only; other reactors share it by Dup and Inherit. addr is "0.0.0.0:443", "127.0.0.1:0", "[::1]:443", or for both families ":443" and "[::]:443"
-// (IPv4 only where the kernel has no IPv6), or "unix:/path". Options that the kernel refuses are logged,
-// not fatal; log may be nil.
+// them. addr is "0.0.0.0:443", "127.0.0.1:0", "[::1]:443", or for both families ":443" and "[::]:443"
+// (":443" is IPv4 only where the kernel has no IPv6), or "unix:/path". A path can have one listener only;
+// other reactors share it by Dup and Inherit. Options that the kernel refuses are logged, not fatal; log
+// may be nil.
 func Listen(addr string, o ListenOptions, log *slog.Logger) (*Listener, error) {
 	if path, ok := strings.CutPrefix(addr, unixPrefix); ok {
 		return listenUnix(path, o)
@@ -119,7 +120,7 @@ func (l *Listener) AddrPort() netip.AddrPort { return l.ip }
 func (l *Listener) FD() int { return l.fd }
 
 // Dup returns a copy of the descriptor to hand to another process. The path of a unix socket is not
-// removed on Close both more.
+// removed on Close any more.
 func (l *Listener) Dup() (*os.File, error) {
 	fd, err := unix.FcntlInt(uintptr(l.fd), unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -253,6 +254,9 @@ func setOptions(fd int, addr string, o ListenOptions, log *slog.Logger) {
 func listenUnix(path string, o ListenOptions) (*Listener, error) {
 	fail := func(err error) (*Listener, error) {
 		return nil, fmt.Errorf("reactor: listen on %s%s: %w", unixPrefix, path, err)
+	}
+	if path == "" {
+		return fail(unix.EINVAL)
 	}
 	named := !strings.HasPrefix(path, "@")
 	if named && !unixAlive(path) {
