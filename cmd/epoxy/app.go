@@ -115,7 +115,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		if e.GetSpecifiedShortnames() != "" {
 			return usage(errors.New("there is no flag of one dash and the letter " + e.GetSpecifiedName() + ", long flags have two dashes" + help))
 		}
-		return usage(errors.New("there is no flag --" + e.GetSpecifiedName() + help))
+		return usage(errors.New("there is no flag --" + harmless(e.GetSpecifiedName()) + help))
 	}
 	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
 		return usage(errors.New("--" + e.GetSpecifiedName() + " needs a value" + help))
@@ -124,6 +124,14 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usage(errors.New("--" + e.GetFlag().Name + " has a wrong value, it takes a " + e.GetFlag().Value.Type() + help))
 	}
 	return usage(errors.New("a flag is written wrongly" + help))
+}
+
+// harmless returns name up to its first digit: --secret3f2a.. is a secret without its space.
+func harmless(name string) string {
+	if i := strings.IndexAny(name, "0123456789"); i >= 0 {
+		return name[:i] + "..."
+	}
+	return name
 }
 
 // noArgs refuses arguments that are no flags, without repeating them.
