@@ -19,12 +19,16 @@ type Opening struct {
 	Init      [obfs2.InitSize]byte // as it was on the wire
 }
 
-var errOpening = codec.NewError(codec.ReasonBadTag, "faketg: an opening frame without a known tag")
+var (
+	errOpening = codec.NewError(codec.ReasonBadTag, "faketg: an opening frame without a known tag")
+	errOtherDC = codec.NewError(codec.ReasonDenied, "faketg: an opening for another datacenter")
+)
 
 // DC is Telegram's end of one obfuscated connection without a secret (spec upstream-protocols 5.2).
 type DC struct {
 	Opening
-	Packets uint64 // taken so far
+	Only    codec.DC // answer -444 to all others, media or not; 0 takes everybody
+	Packets uint64   // taken so far
 
 	in, out obfs2.Stream
 	mind    Mind
@@ -43,8 +47,11 @@ func (d *DC) Opened() bool { return d.Transport != codec.TransportNone }
 func (d *DC) Feed(p, out []byte) ([]byte, error) {
 	if !d.Opened() {
 		rest, err := d.open(p)
-		if err != nil || len(rest) == 0 {
+		if err != nil || !d.Opened() {
 			return out, err
+		}
+		if d.Only != 0 && d.DC.Abs() != d.Only.Abs() {
+			return d.refuse(out), errOtherDC
 		}
 		p = rest
 	}
@@ -106,6 +113,15 @@ func (d *DC) open(p []byte) ([]byte, error) {
 	d.in, d.out = obfs2.Accept(d.rest, nil)
 	d.rest = nil
 	return p[n:], nil
+}
+
+// refuse appends the transport error of a wrong datacenter (spec client-protocols 2.4).
+func (d *DC) refuse(out []byte) []byte {
+	from := len(out)
+	var code int32 = frame.ErrorBadDC
+	out = frame.Append(out, d.Transport, binary.LittleEndian.AppendUint32(nil, uint32(code)), nil)
+	d.out.XOR(out[from:], out[from:])
+	return out
 }
 
 func (d *DC) answer(out []byte, p frame.Packet) []byte {

@@ -99,6 +99,25 @@ func TestDCClosesOnBadOpening(t *testing.T) {
 	}
 }
 
+func TestDCRefusesOtherDatacenters(t *testing.T) {
+	for id, good := range map[codec.DC]bool{2: true, -2: true, 4: false, 0: false} {
+		wire, _, down := dialled(codec.Abridged, id)
+		dc := NewDC(counting)
+		dc.Only = 2
+		out, err := dc.Feed(wire, nil)
+		if good {
+			if err != nil || len(out) > 0 {
+				t.Errorf("%d: %v, answer %x", id, err, out)
+			}
+			continue
+		}
+		down.XOR(out, out)
+		if err != errOtherDC || string(out) != "\x01\x44\xfe\xff\xff" {
+			t.Errorf("%d: %v, answer %x", id, err, out)
+		}
+	}
+}
+
 func TestDCClosesOnBadFrame(t *testing.T) {
 	for transport, bad := range map[codec.Transport]string{
 		codec.Abridged:     "\x00",

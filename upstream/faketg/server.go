@@ -17,6 +17,8 @@ type Faults struct {
 	OneByte    bool  // write one byte at a time
 	ResetAfter int64 // send so many bytes, then reset
 	CloseAfter int64 // send so many bytes, then FIN
+
+	OnlyDC codec.DC // refuse openings for other datacenters with -444; 0 takes all
 }
 
 // Server is a datacenter for any number of event loops.
@@ -55,7 +57,9 @@ func (a *Acceptor) Accept(s upstream.Socket, peer netip.AddrPort) upstream.Handl
 	if f.Deaf {
 		s.Pause()
 	}
-	return &visitor{loop: a.loop, ledger: &a.server.ledger, faults: f, peer: peer, dc: NewDC(a.loop.Rand)}
+	v := &visitor{loop: a.loop, ledger: &a.server.ledger, faults: f, peer: peer, dc: NewDC(a.loop.Rand)}
+	v.dc.Only = f.OnlyDC
+	return v
 }
 
 // visitor is one connection of a Server. Its loop owns it.
@@ -86,7 +90,7 @@ func (v *visitor) Data(s upstream.Socket, p []byte) {
 	l.packets.Add(v.dc.Packets - packets)
 	v.send(s, out)
 	if err != nil {
-		if v.dc.Opened() {
+		if v.dc.Opened() && err != errOtherDC {
 			l.badFrames.Add(1)
 		} else {
 			l.badOpenings.Add(1)
