@@ -3,6 +3,7 @@ package engine
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -29,6 +30,7 @@ type Engine struct {
 	log     *slog.Logger
 	loops   []*loop
 	store   *replay.Store
+	profile faketls.Profile // of every port, until a front is measured
 	limit   int64 // clients at most
 	started time.Time
 
@@ -69,6 +71,7 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 	e := &Engine{
 		set: set, log: log, store: replay.New(0), empty: make(chan struct{}),
 		quit: make(chan struct{}), done: make(chan struct{}),
+		profile: faketls.Fallback(func(p []byte) { _, _ = rand.Read(p) }),
 	}
 	cpus := reactor.CPUs()
 	n := set.Loops
@@ -187,7 +190,7 @@ func (e *Engine) port(name string, secrets *session.Secrets) session.Port {
 		compact = ms(e.set.IdleTimeout) + 1 // never
 	}
 	return session.Port{
-		Name: name, Allow: codec.Protocols(e.set.Allow), Secrets: secrets, Profile: &faketls.Profile{},
+		Name: name, Allow: codec.Protocols(e.set.Allow), Secrets: secrets, Profile: &e.profile,
 		Timing: &session.Timing{
 			FirstByte: ms(e.set.FirstByteTimeout), Handshake: ms(e.set.HandshakeTimeout),
 			Idle: ms(e.set.IdleTimeout), Compact: compact, Window: int64(e.set.ClockWindow / time.Second),

@@ -140,7 +140,8 @@ func (s *Session) init(p []byte) bool {
 	return true
 }
 
-// hello checks a ClientHello and answers it. The order is: shape, digest, time, answerable, replay.
+// hello checks a ClientHello and answers it. The order is: shape, digest, time, answerable, replay
+// (spec client-protocols 5).
 func (s *Session) hello(p []byte) bool {
 	env := s.port.env
 	h, used, err := faketls.ParseHello(p, env.join[:0])
@@ -183,13 +184,13 @@ func (s *Session) hello(p []byte) bool {
 		s.stranger(codec.ReasonOf(err, codec.ReasonHelloShape), p)
 		return true
 	}
+	if env.Replay.Seen(replay.Hello, h.Random[:16], now) {
+		s.stranger(codec.ReasonReplay, p)
+		return true
+	}
 	flight, err := env.digester.AppendFlight(env.Loop.Scratch()[:0], secret.hello, &h, s.port.Profile, choice, env.Loop.Rand)
 	if err != nil {
 		s.stranger(codec.ReasonOf(err, codec.ReasonHelloShare), p)
-		return true
-	}
-	if env.Replay.Seen(replay.Hello, h.Random[:16], now) {
-		s.stranger(codec.ReasonReplay, p)
 		return true
 	}
 	s.state = Opening
