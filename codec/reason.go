@@ -52,6 +52,19 @@ const (
 	ReasonPanic                  // a fault of ours, contained to this connection
 	ReasonDiscarded              // a stranger was read into silence to the end
 	ReasonDenied                 // the acceptor refused the connection
+	ReasonLinkKeys               // a link's keys cannot be made: mixed address families, or a secret out of 32..256 bytes
+	ReasonLinkNonce              // a middle proxy's nonce of another shape, or equal to ours
+	ReasonLinkSchema             // a middle proxy wants another crypto schema
+	ReasonLinkSelector           // a middle proxy has another secret
+	ReasonLinkSkew               // a middle proxy's clock differs by more than 30 s
+	ReasonLinkHandshake          // a middle proxy's handshake of another shape, or with unknown flags
+	ReasonLinkChecksum           // a middle proxy chose CRC-32C, which was not offered
+	ReasonLinkPID                // a middle proxy answered another process's handshake
+	ReasonLinkRefused            // a middle proxy answered with a handshake error
+	ReasonFrameSize              // a link's frame of a length that none has
+	ReasonFrameSeq               // a link's frame out of sequence
+	ReasonFrameSum               // a link's frame with a wrong checksum
+	ReasonMessage                // a link's message of a known kind and a wrong shape
 	reasonCount
 )
 
@@ -63,6 +76,8 @@ var reasonNames = [reasonCount]string{
 	"tls_empty", "tls_ccs", "packet_zero", "packet_size", "packet_align", "packet_overlong", "proxy_header",
 	"proxy_header_timeout", "no_upstream", "dial_refused", "dial_timeout", "dial_error", "limit", "shutdown", "panic",
 	"discarded", "denied",
+	"link_keys", "link_nonce", "link_schema", "link_selector", "link_skew", "link_handshake", "link_checksum", "link_pid",
+	"link_refused", "frame_size", "frame_seq", "frame_sum", "message",
 }
 
 // Reasons is how many there are; a table of counters has this length.
