@@ -127,7 +127,7 @@ func spellings(key []byte) []string {
 			out = append(out, e.EncodeToString(key[skip:])[:8])
 		}
 	}
-	return append(out, strings.Trim(fmt.Sprint(key[2:6]), "[]"))
+	return append(out, strings.Trim(fmt.Sprintf("%d", key[2:6]), "[]"))
 }
 
 // leaks returns a piece of key that text holds, if any.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,7 @@ func (a *app) serve(s *config.Settings, unknown []string) error {
 	if err := e.Start(); err != nil {
 		return err
 	}
+	door.serve(log)
 	log.Info("serving", slog.Any("listen", e.Addrs()), slog.String("admin", door.addr()), slog.Int("clients_limit", e.Limit()),
 		slog.String("version", a.build.Version))
 	a.greet(s, e.Addrs(), made, log)
@@ -137,10 +139,10 @@ func signalCode(sig os.Signal) int {
 // opened is the operator's door while it is open; a nil one is off.
 type opened struct {
 	server *admin.Server
-	served chan struct{}
+	served sync.WaitGroup
 }
 
-// openDoor opens the door that s wants and serves it beside the engine.
+// openDoor opens the door that s wants. Who comes waits until serve: before its start an engine cannot be asked.
 func (a *app) openDoor(s *config.Settings, e proxy, log *slog.Logger) (*opened, error) {
 	if s.Admin.IsZero() {
 		return nil, nil
@@ -150,14 +152,19 @@ func (a *app) openDoor(s *config.Settings, e proxy, log *slog.Logger) (*opened, 
 	if err != nil {
 		return nil, fmt.Errorf("--admin %s: %w; choose another place, or off", s.Admin, err)
 	}
-	d := &opened{server: server, served: make(chan struct{})}
-	go func() {
-		defer close(d.served)
-		if err := server.Serve(); err != nil {
+	return &opened{server: server}, nil
+}
+
+// serve answers beside the engine until close.
+func (d *opened) serve(log *slog.Logger) {
+	if d == nil {
+		return
+	}
+	d.served.Go(func() {
+		if err := d.server.Serve(); err != nil {
 			log.Error("the operator's door closed", slog.Any("error", err))
 		}
-	}()
-	return d, nil
+	})
 }
 
 func (d *opened) addr() string {
@@ -172,5 +179,5 @@ func (d *opened) close() {
 		return
 	}
 	_ = d.server.Close() // the process ends anyway
-	<-d.served
+	d.served.Wait()
 }

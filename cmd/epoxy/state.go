@@ -97,7 +97,7 @@ func keep(dir, text string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temp.Name())
+	defer func() { _ = os.Remove(temp.Name()) }() // gone already where it was renamed
 	_, err = temp.WriteString(text)
 	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return err

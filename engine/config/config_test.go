@@ -251,7 +251,7 @@ func leaks(key []byte) []string {
 			out = append(out, e.EncodeToString(key[skip:])[:8])
 		}
 	}
-	return append(out, strings.Trim(fmt.Sprint(key[2:6]), "[]"), fmt.Sprintf("%#v", key[2:5])[8:20])
+	return append(out, strings.Trim(fmt.Sprintf("%d", key[2:6]), "[]"), fmt.Sprintf("%#v", key[2:5])[8:20])
 }
 
 func TestDefaultStateDir(t *testing.T) {
