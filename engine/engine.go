@@ -31,7 +31,7 @@ type Engine struct {
 	loops   []*loop
 	store   *replay.Store
 	profile faketls.Profile // of every port, until a front is measured
-	limit   int64 // clients at most
+	limit   int64           // clients at most
 	started time.Time
 
 	// Shared by all loops; touched at accept and at the end of a session.

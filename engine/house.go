@@ -53,6 +53,7 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.Ready = e.Ready() == nil
 	s.Draining = e.draining.Load()
 	s.ClientsLimit = uint64(e.limit)
+	s.ReplayEntries, s.ReplayCapacity = e.store.Len()
 	s.Loops = make([]stats.Loop, len(e.loops))
 	for i, l := range e.loops {
 		_ = l.reactor.Call(func() { l.collect(&s.Loops[i]) })
@@ -65,6 +66,10 @@ func (l *loop) collect(to *stats.Loop) {
 	to.ClientsNow = uint64(c.Open)
 	to.Accepted = c.Accepted
 	to.Compactions = c.Compacted
+	to.StrangersNow = uint64(c.Discarding)
+	to.Strangers = c.Strangers
+	to.SecretsTried, to.ScanWaits = c.Tried, c.ScanWaits
+	to.ClientPauses, to.TelegramPauses = c.HeldClient, c.Paused
 	to.ClientUp, to.ClientDown = c.BytesUp, c.BytesDown
 	to.TelegramUp, to.TelegramDown = d.BytesUp, d.BytesDown
 	to.Refused[codec.ReasonLimit] = l.refused

@@ -43,10 +43,10 @@ type Store struct {
 type part struct {
 	mu         sync.Mutex
 	young, old []uint64 // 0 is an empty slot
-	used       int      // entries in young
+	used, kept int      // entries in young and old
 	since      int64    // unix seconds when young was begun; 0 before the first entry
 	rotations  uint64
-	_          [40]byte // keep neighbours off the cache line
+	_          [32]byte // keep neighbours off the cache line
 }
 
 // New returns a store that takes about memory bytes, all of it from the start on; 0 is DefaultMemory.
@@ -97,6 +97,18 @@ func (s *Store) Seen(kind Kind, key []byte, now int64) bool {
 	return false
 }
 
+// Len returns how many handshakes are remembered, and how many fit before the oldest are forgotten.
+func (s *Store) Len() (entries, capacity uint64) {
+	for i := range s.parts {
+		p := &s.parts[i]
+		p.mu.Lock()
+		entries += uint64(p.used + p.kept)
+		capacity += uint64(2 * (len(p.young) * fill / 4))
+		p.mu.Unlock()
+	}
+	return entries, capacity
+}
+
 // Rotations returns how many generations were forgotten, over all shards.
 func (s *Store) Rotations() uint64 {
 	var n uint64
@@ -127,7 +139,7 @@ func (p *part) rotate(now int64) {
 func (p *part) turn(now int64) {
 	p.young, p.old = p.old, p.young
 	clear(p.young)
-	p.used, p.since = 0, now
+	p.used, p.kept, p.since = 0, p.used, now
 	p.rotations++
 }
 

@@ -60,6 +60,9 @@ func TestFullForgetsOldest(t *testing.T) {
 			t.Fatalf("key %d of 500 handshakes ago is forgotten", i-500)
 		}
 	}
+	if n, fit := s.Len(); n == 0 || n > fit {
+		t.Fatalf("%d entries in a store for %d", n, fit)
+	}
 	if s.Rotations() == 0 {
 		t.Fatal("the store never rotated")
 	}
