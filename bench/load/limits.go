@@ -18,6 +18,10 @@ const (
 	uploadAhead  = 128 << 10
 	// turnsPerEvent bounds what one client writes in one turn of the loop.
 	turnsPerEvent = 4
+	// pingers is how many clients of Stall do read: their echoes are paced, and one alone gives too few for a p99.
+	pingers = 8
+	// fillTime is how long the queues of stalled readers have to fill before they count as stalled.
+	fillTime = 2 * time.Second
 	// dialsAtOnce is how many connects one loop has in flight, so that no accept queue overflows.
 	dialsAtOnce = 128
 	// clientsPerSource is how many connections share one source address; Linux hands out 28,232 ports.

@@ -55,12 +55,12 @@ type Memory struct {
 	Usage
 }
 
-// Slope is bytes per client of the measured processes.
+// Slope is bytes per client of the measured processes, found by Idle and Stall.
 type Slope struct {
-	RSS         float64 `json:"rss"` // least squares over the quarters of idle; else from before to open
-	Anon        float64 `json:"rss_anon"`
-	SettledRSS  float64 `json:"settled_rss,omitempty"` // from before to after the silence
-	SettledAnon float64 `json:"settled_rss_anon,omitempty"`
+	RSS       float64 `json:"rss"` // least squares over the quarters of Idle; else from before to open
+	Anon      float64 `json:"rss_anon"`
+	LaterRSS  float64 `json:"later_rss"` // from before to after the silence, or to when the readers have stalled
+	LaterAnon float64 `json:"later_rss_anon"`
 }
 
 func newReport(c *Config) *Report {
@@ -88,8 +88,8 @@ func latency(h *Histogram) Latency {
 	return Latency{P50: ms(h.Quantile(0.5)), P99: ms(h.Quantile(0.99)), P999: ms(h.Quantile(0.999)), Max: ms(h.Max())}
 }
 
-// measured sets the CPU time between two measurements.
-func (s *Step) measured(before, after Usage) {
+// measured sets the CPU time between two measurements. messages says that round trips are what it was spent on.
+func (s *Step) measured(before, after Usage, messages bool) {
 	c := &CPU{User: (after.User - before.User).Seconds(), System: (after.System - before.System).Seconds()}
 	per := func(n uint64, unit float64) float64 {
 		if n == 0 {
@@ -98,7 +98,7 @@ func (s *Step) measured(before, after Usage) {
 		return (c.User + c.System) / float64(n) * unit
 	}
 	c.PerGB = per(s.Down+s.Up, 1e9)
-	if s.Down+s.Up == 0 { // the few pings beside a download are not what it cost
+	if messages {
 		c.PerMillion = per(s.Messages, 1e6)
 	}
 	c.PerHandshakes = per(s.Opened, 1e4)
@@ -120,30 +120,28 @@ func (r *Report) add(s Step, t *Tally) {
 // sum sets Slope from Memory, when there is enough of it.
 func (r *Report) sum() {
 	var open []Memory
-	var before, settled *Memory
+	var before, later *Memory
 	for i, m := range r.Memory {
 		switch {
 		case m.When == "before":
 			before = &r.Memory[i]
-		case m.When == "settled":
-			settled = &r.Memory[i]
+		case m.When == "settled", m.When == "stalled":
+			later = &r.Memory[i]
 		case m.Clients > 0 && len(m.When) >= 4 && m.When[:4] == "open":
 			open = append(open, m)
 		}
 	}
-	if before == nil || len(open) == 0 {
+	if before == nil || later == nil || later.Clients == 0 {
 		return
 	}
 	if len(open) == 1 {
 		open = append(open, *before)
 	}
 	r.Slope = &Slope{
-		RSS:  slope(open, func(m Memory) int64 { return m.RSS }),
-		Anon: slope(open, func(m Memory) int64 { return m.Anon }),
-	}
-	if settled != nil && settled.Clients > 0 {
-		r.Slope.SettledRSS = float64(settled.RSS-before.RSS) / float64(settled.Clients)
-		r.Slope.SettledAnon = float64(settled.Anon-before.Anon) / float64(settled.Clients)
+		RSS:       slope(open, func(m Memory) int64 { return m.RSS }),
+		Anon:      slope(open, func(m Memory) int64 { return m.Anon }),
+		LaterRSS:  float64(later.RSS-before.RSS) / float64(later.Clients),
+		LaterAnon: float64(later.Anon-before.Anon) / float64(later.Clients),
 	}
 }
 

@@ -80,7 +80,7 @@ func (r *run) step(name string, act func() error, groups ...*group) error {
 	s := newStep(name, took, sum)
 	s.LoadCPU = (ownAfter.CPU() - own.CPU()).Seconds()
 	if len(r.cfg.PIDs) > 0 && err == nil {
-		s.measured(before, after)
+		s.measured(before, after, r.cfg.Scenario == Small)
 	}
 	r.report.add(s, sum)
 	return errors.Join(failure, err)

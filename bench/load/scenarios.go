@@ -102,33 +102,39 @@ func (r *run) bulk(ctx context.Context) error {
 	)
 }
 
-// stall: one client sends small packets all the time; then Clients others ask for Down bytes each and do not
+// stall: a few clients send small packets all the time; then Clients others ask for Down bytes each and do not
 // read; then they read on to the end.
 func (r *run) stall(ctx context.Context) error {
-	readers, pinger, err := r.groups(1)
+	readers, pinging, err := r.groups(pingers)
 	if err != nil {
 		return err
 	}
 	ping := task{job: jobEcho, size: pingSize, until: r.cfg.Duration, think: max(r.cfg.Think.Milliseconds(), 1)}
 	hold := task{job: jobHold, down: r.cfg.Down, packet: r.cfg.Packet}
-	talk := func() error { return pinger.run(ctx, ping) }
+	talk := func() error { return pinging.run(ctx, ping) }
+	fill := func() error {
+		short := ping
+		short.until = min(fillTime, ping.until)
+		wait := pinging.begin(short)
+		return first(func() error { return readers.run(ctx, hold) }, func() error { return wait(ctx) })
+	}
 	readOn := func() error {
 		endless := ping
 		endless.until = 24 * time.Hour
-		wait := pinger.begin(endless)
+		wait := pinging.begin(endless)
 		err := readers.run(ctx, task{job: jobRelease})
-		pinger.end()
+		pinging.end()
 		return first(func() error { return err }, func() error { return wait(ctx) })
 	}
 	return first(
-		func() error { return r.openBoth(ctx, readers, pinger, 1) },
-		func() error { return r.step("alone", talk, pinger) },
-		func() error { return readers.run(ctx, hold) },
-		func() error { return r.step("stalled", talk, pinger) },
-		func() error { return r.memory("stalled", readers, pinger) },
-		func() error { return r.step("read on", readOn, readers, pinger) },
-		func() error { return r.memory("after", readers, pinger) },
-		func() error { return r.close(readers, pinger) },
+		func() error { return r.openBoth(ctx, readers, pinging, pingers) },
+		func() error { return r.step("alone", talk, pinging) },
+		func() error { return r.step("filling", fill, readers, pinging) },
+		func() error { return r.step("stalled", talk, pinging) },
+		func() error { return r.memory("stalled", readers, pinging) },
+		func() error { return r.step("read on", readOn, readers, pinging) },
+		func() error { return r.memory("after", readers, pinging) },
+		func() error { return r.close(readers, pinging) },
 	)
 }
 
