@@ -1,0 +1,139 @@
+// Package cbc is AES-256-CBC as fast as the CPU allows.
+//
+// Blocks of a CBC stream can be decrypted side by side, which crypto/cipher does not do: it runs one block after the
+// other through a unit that works on eight or sixteen. On amd64 the decrypter uses AES-NI, 8 blocks at a time, or VAES,
+// 16 at a time; the encrypter, where each block needs the one before, keeps its state and keys in registers. CPUs
+// without AES-NI and other architectures take crypto/cipher.
+package cbc
+
+import (
+	"crypto/aes"
+	"crypto/cipher"
+	"unsafe"
+)
+
+// BlockSize is the length of a block in bytes: what goes in is a multiple of it.
+const BlockSize = aes.BlockSize
+
+// rounds is how many AES-256 has; one key more is needed.
+const rounds = 14
+
+// schedule is the round keys in the order of their use.
+type schedule [rounds + 1][BlockSize]byte
+
+// path is the way that the blocks go.
+type path uint8
+
+// The paths.
+const (
+	ordinary path = iota // crypto/cipher
+	aesNI                // amd64, 8 blocks of 128 bits side by side
+	vaes                 // amd64 with AVX2, 16 blocks in pairs side by side
+)
+
+// best is the fastest path of this CPU.
+var best = detect()
+
+// Decrypter decrypts one stream: about 280 bytes, which it does not share. It belongs to one loop. Do not use a
+// Decrypter and a copy of it: they may advance one IV. The zero Decrypter is not usable.
+type Decrypter struct {
+	keys schedule
+	iv   [BlockSize]byte
+	std  cipher.BlockMode // of the ordinary path
+	path path
+}
+
+// NewDecrypter returns a Decrypter for the stream that starts with iv. On the ordinary path it allocates.
+func NewDecrypter(key *[32]byte, iv *[BlockSize]byte) Decrypter { return newDecrypter(best, key, iv) }
+
+func newDecrypter(p path, key *[32]byte, iv *[BlockSize]byte) Decrypter {
+	d := Decrypter{iv: *iv, path: p}
+	switch p {
+	case ordinary:
+		d.std = cipher.NewCBCDecrypter(newBlock(key), iv[:])
+	case aesNI, vaes:
+		expandKey(&d.keys, key)
+		invertKeys(&d.keys)
+	}
+	return d
+}
+
+// CryptBlocks decrypts src into dst and goes on where the last call ended. Like crypto/cipher it panics when src is not
+// whole blocks, when dst is shorter, and when the two overlap without being the same bytes. It allocates nothing.
+func (d *Decrypter) CryptBlocks(dst, src []byte) {
+	check(dst, src)
+	if len(src) == 0 {
+		return
+	}
+	switch d.path {
+	case ordinary:
+		d.std.CryptBlocks(dst, src)
+	case aesNI:
+		decryptNI(&d.keys, &d.iv, &dst[0], &src[0], len(src)/BlockSize)
+	case vaes:
+		decryptVAES(&d.keys, &d.iv, &dst[0], &src[0], len(src)/BlockSize)
+	}
+}
+
+// Encrypter encrypts one stream; what is said of Decrypter holds.
+type Encrypter struct {
+	keys schedule
+	iv   [BlockSize]byte
+	std  cipher.BlockMode // of the ordinary path
+	path path
+}
+
+// NewEncrypter returns an Encrypter for the stream that starts with iv. On the ordinary path it allocates.
+func NewEncrypter(key *[32]byte, iv *[BlockSize]byte) Encrypter { return newEncrypter(best, key, iv) }
+
+func newEncrypter(p path, key *[32]byte, iv *[BlockSize]byte) Encrypter {
+	e := Encrypter{iv: *iv, path: p}
+	switch p {
+	case ordinary:
+		e.std = cipher.NewCBCEncrypter(newBlock(key), iv[:])
+	case aesNI, vaes:
+		expandKey(&e.keys, key)
+	}
+	return e
+}
+
+// CryptBlocks encrypts src into dst and goes on where the last call ended; the rules are those of the Decrypter.
+func (e *Encrypter) CryptBlocks(dst, src []byte) {
+	check(dst, src)
+	if len(src) == 0 {
+		return
+	}
+	switch e.path {
+	case ordinary:
+		e.std.CryptBlocks(dst, src)
+	case aesNI, vaes:
+		encryptNI(&e.keys, &e.iv, &dst[0], &src[0], len(src)/BlockSize)
+	}
+}
+
+// check panics on what the assembly would answer with a wild write.
+func check(dst, src []byte) {
+	switch {
+	case len(src)%BlockSize != 0:
+		panic("cbc: input is not whole blocks")
+	case len(dst) < len(src):
+		panic("cbc: output is shorter than input")
+	case len(src) > 0 && overlap(&dst[0], &src[0], len(src)):
+		panic("cbc: output overlaps input")
+	}
+}
+
+// overlap reports whether the n bytes at a and at b have some, but not all, in common.
+func overlap(a, b *byte, n int) bool {
+	x, y := uintptr(unsafe.Pointer(a)), uintptr(unsafe.Pointer(b))
+	return x != y && x < y+uintptr(n) && y < x+uintptr(n)
+}
+
+// newBlock returns AES-256 under key.
+func newBlock(key *[32]byte) cipher.Block {
+	b, err := aes.NewCipher(key[:])
+	if err != nil {
+		panic("cbc: " + err.Error()) // only for a key size that is not 16, 24 or 32
+	}
+	return b
+}
