@@ -27,9 +27,10 @@ build: need-go ## build bin/epoxy and bin/epoxy-bench
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/epoxy ./cmd/epoxy-bench
 
 run: build ## build, then start the real thing on port 1443 (PORT=...)
-	bin/epoxy run --listen 0.0.0.0:$(PORT) $(ARGS)
+	bin/epoxy run --listen :$(PORT) $(ARGS)
 
 demo: build ## real client, Epoxy and a fake Telegram on this machine, no network
+	@echo "the first time, downloading and compiling gotd takes some minutes"
 	cd tools/demo && go run . -bin ../../bin
 
 test: need-go ## what CI runs: vet and all tests, with -race when there is a C compiler
@@ -55,8 +56,8 @@ fuzz: need-go ## every fuzz target, FUZZTIME=30s each, with the total of executi
 fuzz-smoke: need-go
 	@FUZZTIME=3s tools/fuzz.sh
 
-pgo: need-go ## refresh cmd/epoxy/default.pgo from the benchmarks of the packet path
-	go test -run '^$$' -bench . -benchtime 3s -cpuprofile cmd/epoxy/default.pgo -o bin/bench.test ./bench
+pgo: build ## refresh cmd/epoxy/default.pgo from a minute of epoxy-bench's load
+	tools/pgo.sh
 
 clean: ## remove what the other targets built
 	rm -rf bin

@@ -9,7 +9,6 @@ import (
 	"github.com/gotd/td/mtproxy"
 	"github.com/gotd/td/mtproxy/obfuscated2"
 	"github.com/gotd/td/mtproxy/obfuscator"
-	"github.com/gotd/td/telegram/dcs"
 )
 
 // TestBareSecrets checks the demo itself: each secret without TLS comes through a small proxy made of gotd's own
@@ -24,11 +23,7 @@ func TestBareSecrets(t *testing.T) {
 	proxy := relay(t, tg.addr, key)
 	for _, k := range secrets(key)[:4] {
 		t.Run(k.name, func(t *testing.T) {
-			way, err := dcs.MTProxy(proxy, k.secret, dcs.MTProxyOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := tg.call(t.Context(), way); err != nil {
+			if _, err := tg.call(t.Context(), through(proxy, k.secret)); err != nil {
 				t.Fatal(err)
 			}
 		})

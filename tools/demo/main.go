@@ -14,14 +14,10 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
-
-	"github.com/gotd/td/telegram/dcs"
 )
-
-// exchanged is what each row of gotd's client does.
-var exchanged = fmt.Sprintf("key exchange, help.getConfig, %d pings", pings)
 
 // limit is how long the whole demo may take.
 const limit = 3 * time.Minute
@@ -60,45 +56,39 @@ func run(ctx context.Context, bin string, verbose bool) (failed int, err error) 
 	}
 	defer os.RemoveAll(dir)
 	key := make([]byte, 16)
-	if _, err := rand.Read(key); err != nil {
-		return 0, err
-	}
-
-	tg, err := startTelegram(ctx)
-	if err != nil {
-		return 0, err
-	}
-	defer tg.stop()
+	rand.Read(key) // never fails
 
 	var rows table
 	rows.head()
-	rows.run("gotd", "no proxy", exchanged, func() error { return tg.call(ctx, tg.direct()) })
-
-	epoxy, err := startEpoxy(ctx, options{
-		bin: bin, state: filepath.Join(dir, "gotd"), secret: hex.EncodeToString(key), dc: tg.addr, verbose: verbose,
-	})
-	if err != nil {
-		return 0, err
+	if err := gotdRows(ctx, &rows, bin, filepath.Join(dir, "gotd"), key, verbose); err != nil {
+		return rows.failed, err
 	}
-	for _, k := range secrets(key) {
-		rows.run("gotd", k.name, exchanged, func() error {
-			proxy, err := dcs.MTProxy(epoxy.addr, k.secret, dcs.MTProxyOptions{})
-			if err != nil {
-				return err
-			}
-			return tg.call(ctx, proxy)
-		})
-	}
-	if rows.failed > 0 {
-		fmt.Fprintln(os.Stderr, epoxy.log.String())
-	}
-	if err := epoxy.stop(); err != nil {
-		return rows.failed, fmt.Errorf("epoxy did not end well: %w", err)
-	}
-	if err := benchRows(ctx, &rows, bin, filepath.Join(dir, "bench"), hex.EncodeToString(key), verbose); err != nil {
+	if err := benchRows(ctx, &rows, bin, filepath.Join(dir, "bench"), key, verbose); err != nil {
 		return rows.failed, err
 	}
 	return rows.failed, nil
+}
+
+// gotdRows lets gotd's client talk to gotd's test server, first alone and then with Epoxy between them.
+func gotdRows(ctx context.Context, rows *table, bin, state string, key []byte, verbose bool) error {
+	tg, err := startTelegram(ctx)
+	if err != nil {
+		return err
+	}
+	defer tg.stop()
+	rows.run("gotd", "no proxy", func() (string, error) { return tg.call(ctx, direct) })
+
+	epoxy, err := startEpoxy(ctx, options{
+		bin: bin, state: state, secret: hex.EncodeToString(key), dc: tg.addr, verbose: verbose,
+	})
+	if err != nil {
+		return err
+	}
+	defer rows.stop(epoxy)
+	for _, k := range secrets(key) {
+		rows.run("gotd", k.name, func() (string, error) { return tg.call(ctx, through(epoxy.addr, k.secret)) })
+	}
+	return nil
 }
 
 // kind is one kind of secret, in the bytes that a gotd client takes.
@@ -126,14 +116,26 @@ func (t *table) head() {
 	fmt.Printf("%-12s %-24s %-7s %9s  %s\n", "CLIENT", "PROTOCOL", "RESULT", "TIME", "WHAT")
 }
 
-// run adds the row of what f does; when f fails, its error stands in place of what.
-func (t *table) run(client, protocol, what string, f func() error) {
+// run adds the row of what f does and tells of.
+func (t *table) run(client, protocol string, f func() (string, error)) {
 	start := time.Now()
-	err := f()
+	what, err := f()
 	took, result := time.Since(start), "ok"
 	if err != nil {
-		result, what = "FAILED", err.Error()
+		result, what = "FAILED", strings.Join(strings.Fields(err.Error()), " ")
 		t.failed++
 	}
 	fmt.Printf("%-12s %-24s %-7s %6d ms  %s\n", client, protocol, result, took.Milliseconds(), what)
+}
+
+// stop ends p. After a failure, or when p does not end well, which is one, it shows what p said.
+func (t *table) stop(p *program) {
+	err := p.stop()
+	if err != nil {
+		t.failed++
+		fmt.Fprintln(os.Stderr, "demo:", err)
+	}
+	if t.failed > 0 {
+		fmt.Fprintf(os.Stderr, "demo: what %s said:\n%s", p.name, p.log.String())
+	}
 }

@@ -62,7 +62,7 @@ func (p *program) await(ctx context.Context, ready func(context.Context) error) 
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready: %w", p.name, errors.Join(p.err, errors.New(p.log.String())))
+			return fmt.Errorf("%s ended before it was ready (%v): %s", p.name, p.err, p.log.String())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w\n%s", p.name, err, p.log.String())
 		case <-tick.C:
@@ -74,7 +74,7 @@ func (p *program) await(ctx context.Context, ready func(context.Context) error) 
 func (p *program) stop() error {
 	select {
 	case <-p.done:
-		return fmt.Errorf("%s ended by itself: %w", p.name, errors.Join(p.err, errors.New(p.log.String())))
+		return fmt.Errorf("%s ended by itself: %v", p.name, p.err)
 	default:
 	}
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {

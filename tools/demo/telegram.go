@@ -80,15 +80,36 @@ func (p patient) Accept() (net.Conn, error) {
 	}
 }
 
-// direct is the way to the test server without a proxy.
-func (t *fakeTelegram) direct() dcs.Resolver {
-	return dcs.Plain(dcs.PlainOptions{Protocol: transport.Intermediate, Obfuscated: true})
+// way is how a client comes to the test server.
+type way func(dial dcs.DialFunc) (dcs.Resolver, error)
+
+// direct is the way without a proxy.
+func direct(dial dcs.DialFunc) (dcs.Resolver, error) {
+	return dcs.Plain(dcs.PlainOptions{Protocol: transport.Intermediate, Obfuscated: true, Dial: dial}), nil
 }
 
-// call makes a full exchange of keys, one call and some pings through resolver.
-func (t *fakeTelegram) call(ctx context.Context, resolver dcs.Resolver) error {
+// through is the way through the proxy at addr.
+func through(addr string, secret []byte) way {
+	return func(dial dcs.DialFunc) (dcs.Resolver, error) {
+		return dcs.MTProxy(addr, secret, dcs.MTProxyOptions{Dial: dial})
+	}
+}
+
+// call makes a full exchange of keys, one call and some pings by way w, and tells what it did.
+func (t *fakeTelegram) call(ctx context.Context, w way) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, rowLimit)
 	defer cancel()
+	resolver, err := w(func(dialling context.Context, network, addr string) (net.Conn, error) {
+		var d net.Dialer
+		conn, err := d.DialContext(dialling, network, addr)
+		if err == nil { // gotd waits for a ServerHello without a limit
+			context.AfterFunc(ctx, func() { _ = conn.Close() })
+		}
+		return conn, err
+	})
+	if err != nil {
+		return "", err
+	}
 	client := telegram.NewClient(1, "demo", telegram.Options{
 		PublicKeys:     []telegram.PublicKey{t.key},
 		DC:             dcID,
@@ -97,7 +118,7 @@ func (t *fakeTelegram) call(ctx context.Context, resolver dcs.Resolver) error {
 		SessionStorage: &session.StorageMemory{},
 		NoUpdates:      true,
 	})
-	return client.Run(ctx, func(ctx context.Context) error {
+	err = client.Run(ctx, func(ctx context.Context) error {
 		cfg, err := client.API().HelpGetConfig(ctx)
 		if err != nil {
 			return fmt.Errorf("help.getConfig: %w", err)
@@ -112,4 +133,5 @@ func (t *fakeTelegram) call(ctx context.Context, resolver dcs.Resolver) error {
 		}
 		return nil
 	})
+	return fmt.Sprintf("key exchange, help.getConfig, %d pings", pings), err
 }
