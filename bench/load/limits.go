@@ -24,8 +24,9 @@ const (
 	fillTime = 2 * time.Second
 	// dialsAtOnce is how many connects one loop has in flight, so that no accept queue overflows.
 	dialsAtOnce = 128
-	// clientsPerSource is how many connections share one source address; Linux hands out 28,232 ports.
-	clientsPerSource = 20000
+	// clientsPerSource is how many connections share one source address: of its 28,232 ports Linux finds a free one
+	// the slower the more are taken.
+	clientsPerSource = 4000
 	// maxSources bounds the loopback addresses that are taken without asking.
 	maxSources = 64
 	// dialTime bounds a connect, in milliseconds.
