@@ -13,7 +13,7 @@ trap 'exit 1' INT TERM
 
 bin/epoxy-bench telegram --listen $dc >"$state/telegram.log" & pids=$!
 bin/epoxy run --listen $proxy --secret $key --domain front.example --allow classic,secure,tls --upstream direct \
-	--dc 2=$dc --state-dir "$state" --admin $admin >"$state/epoxy.log" 2>&1 & pids="$pids $!"
+	--dc 2=$dc --state-dir "$state" --drain 0s --admin $admin >"$state/epoxy.log" 2>&1 & pids="$pids $!"
 
 load() { bin/epoxy-bench load "$@" --server $proxy >/dev/null 2>&1; }
 tries=0
@@ -29,5 +29,5 @@ while load small --duration 4s --secret $tls && load bulk --clients 8 --bytes 60
 	load bulk --clients 8 --bytes 20M --direction both --secret dd$key; do :; done &
 pids="$pids $!"
 
-go tool pprof -proto -seconds "${PGO_SECONDS:-60}" -output "$out" "http://$admin/debug/pprof/profile" >/dev/null
+PPROF_TMPDIR=$state go tool pprof -proto -seconds "${PGO_SECONDS:-60}" -output "$out" "http://$admin/debug/pprof/profile" >/dev/null
 echo "wrote $out"
