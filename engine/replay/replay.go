@@ -37,6 +37,7 @@ const DefaultMemory = 32 << 20
 // handshake, never per packet.
 type Store struct {
 	seed  maphash.Seed // per process, so that nobody can aim at slots
+	slots int          // of a table at most
 	parts [shards]part
 }
 
@@ -49,7 +50,8 @@ type part struct {
 	_          [32]byte // keep neighbours off the cache line
 }
 
-// New returns a store that takes about memory bytes, all of it from the start on; 0 is DefaultMemory.
+// New returns a store that takes at most about memory bytes; 0 is DefaultMemory. It starts small and doubles
+// as handshakes come: fingerprints fall on random pages, so full-sized tables would be resident after few of them.
 func New(memory int) *Store {
 	if memory <= 0 {
 		memory = DefaultMemory
@@ -58,10 +60,10 @@ func New(memory int) *Store {
 	for slots*2*slotSize*2*shards <= memory {
 		slots *= 2
 	}
-	s := &Store{seed: maphash.MakeSeed()}
+	s := &Store{seed: maphash.MakeSeed(), slots: slots}
 	for i := range s.parts {
-		s.parts[i].young = make([]uint64, slots)
-		s.parts[i].old = make([]uint64, slots)
+		s.parts[i].young = make([]uint64, minSlots)
+		s.parts[i].old = make([]uint64, minSlots)
 	}
 	return s
 }
@@ -88,8 +90,12 @@ func (s *Store) Seen(kind Kind, key []byte, now int64) bool {
 	if seen {
 		return true
 	}
-	if at < 0 || p.used >= len(p.young)*fill/4 {
-		p.turn(now)
+	for at < 0 || p.used >= len(p.young)*fill/4 {
+		if len(p.young) < s.slots {
+			p.grow()
+		} else {
+			p.turn(now)
+		}
 		at, _ = place(p.young, f)
 	}
 	p.young[at] = f
@@ -103,7 +109,7 @@ func (s *Store) Len() (entries, capacity uint64) {
 		p := &s.parts[i]
 		p.mu.Lock()
 		entries += uint64(p.used + p.kept)
-		capacity += uint64(2 * (len(p.young) * fill / 4))
+		capacity += uint64(2 * (s.slots * fill / 4))
 		p.mu.Unlock()
 	}
 	return entries, capacity
@@ -141,6 +147,23 @@ func (p *part) turn(now int64) {
 	clear(p.young)
 	p.used, p.kept, p.since = 0, p.used, now
 	p.rotations++
+}
+
+// grow doubles the young table. An entry that finds no place in the new one either is the price of a walk that
+// is too long; with a keyed hash at this fill that is rarer than a forgotten shard.
+func (p *part) grow() {
+	was := p.young
+	p.young = make([]uint64, 2*len(was))
+	p.used = 0
+	for _, f := range was {
+		if f == 0 {
+			continue
+		}
+		if at, _ := place(p.young, f); at >= 0 {
+			p.young[at] = f
+			p.used++
+		}
+	}
 }
 
 func find(table []uint64, f uint64) bool {
