@@ -20,6 +20,7 @@ var floors = map[string]place{
 	"codec/buf":             {floor: 0},
 	"engine/timer":          {floor: 0},
 	"engine/replay":         {floor: 0},
+	"codec/cbc":             {floor: 0},
 	"codec/secret":          {floor: 1},
 	"codec/proxyproto":      {floor: 1},
 	"codec/faketls":         {floor: 1},
