@@ -17,7 +17,8 @@ type Identity struct {
 	Shares    *faketls.Shares // for TLS
 	Rand      func([]byte)
 
-	clear []byte // a packet before it goes into records
+	clear []byte          // a packet before it goes into records
+	pad   [clientPad]byte // random bytes for the packet at hand
 }
 
 // Client is one Telegram app as a socket-free machine: it opens a connection through a proxy, sends commands to

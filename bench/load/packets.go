@@ -136,11 +136,10 @@ func appendPacket(dst []byte, who *Identity, cmd faketg.Command) []byte {
 		return cmd.Append(binary.LittleEndian.AppendUint32(dst, uint32(size)))
 	case codec.Padded:
 	}
-	var pad [clientPad]byte
-	who.Rand(pad[:])
-	n := int(pad[0]) % clientPad
+	who.Rand(who.pad[:])
+	n := int(who.pad[0]) % clientPad
 	dst = cmd.Append(binary.LittleEndian.AppendUint32(dst, uint32(size+n)))
-	return append(dst, pad[1:1+n]...)
+	return append(dst, who.pad[1:1+n]...)
 }
 
 // records strips what fake-TLS adds, in place, as strictly as the apps: 17 03 03, 1..16384 bytes.

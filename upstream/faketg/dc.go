@@ -33,7 +33,8 @@ type DC struct {
 	in, out obfs2.Stream
 	mind    Mind
 	rand    func([]byte)
-	rest    []byte // a torn opening as it came, or a torn packet in clear
+	rest    []byte  // a torn opening as it came, or a torn packet in clear
+	pad     [4]byte // random bytes for the packet at hand
 }
 
 // NewDC returns a DC that waits for an opening. rand fills its argument with random bytes: padding, nonces.
@@ -135,18 +136,13 @@ func (d *DC) append(out []byte, r Reply) []byte {
 	if r.Size == 0 {
 		return out
 	}
-	pad := 0
+	var pad []byte
 	if d.Transport == codec.Padded {
-		var b [1]byte
-		d.rand(b[:])
-		pad = int(b[0] & 3)
+		d.rand(d.pad[:])
+		pad = d.pad[:d.pad[3]&3] // 0..3 bytes (spec client-protocols 2.2)
 	}
-	out = frame.AppendHeader(out, d.Transport, r.Size+pad, false)
-	out = r.Append(out, d.rand)
-	from := len(out)
-	out = append(out, make([]byte, pad)...)
-	d.rand(out[from:])
-	return out
+	out = frame.AppendHeader(out, d.Transport, r.Size+len(pad), false)
+	return append(r.Append(out, d.rand), pad...)
 }
 
 // keep holds a torn packet for the next Feed.

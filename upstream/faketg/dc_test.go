@@ -204,3 +204,34 @@ func FuzzDC(f *testing.F) {
 		}
 	})
 }
+
+func TestDCAllocatesNothing(t *testing.T) {
+	for _, transport := range transports {
+		wire, up, _ := dialled(transport, 2)
+		dc := NewDC(counting)
+		if _, err := dc.Feed(wire, nil); err != nil {
+			t.Fatal(err)
+		}
+		packet := frame.Append(nil, transport, Command{Op: OpEcho, Size: 172}.Append(nil), nil)
+		source := frame.Append(nil, transport, Command{Op: OpSource, Value: 1 << 40, Size: 1000}.Append(nil), nil)
+		in, out := make([]byte, len(packet)), make([]byte, 0, 8192)
+		up.XOR(in, packet)
+		dc.in.XOR(in, in) // both live now
+		up.XOR(source, source)
+		if _, err := dc.Feed(source, out); err != nil {
+			t.Fatal(err)
+		}
+		got := testing.AllocsPerRun(50, func() {
+			up.XOR(in, packet)
+			if answer, err := dc.Feed(in, out[:0]); err != nil || len(answer) < 200 {
+				t.Fatalf("%v: %d bytes, %v", transport, len(answer), err)
+			}
+			if answer := dc.Pull(out[:0], 4000); len(answer) < 4000 {
+				t.Fatalf("%v: %d bytes", transport, len(answer))
+			}
+		})
+		if got > 0 {
+			t.Errorf("%v: %v allocations", transport, got)
+		}
+	}
+}
