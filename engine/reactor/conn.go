@@ -212,10 +212,11 @@ func (c *Conn) sendFIN() {
 	c.keep(c.r.opts.HalfTime)
 }
 
-// finish ends a closing socket whose queue is empty. close(2) with unread bytes sends RST, which may
-// overtake the last bytes we sent, so then FIN goes first and the rest is read into silence.
+// finish ends a closing socket whose queue is empty. close(2) makes the kernel answer unread and later
+// bytes with RST, which destroys what the peer has not taken yet. So unless the peer has ended or has
+// acknowledged everything, FIN goes first and what still comes is read into silence for a while.
 func (c *Conn) finish() {
-	if c.is(eof) || !c.is(readable) {
+	if c.is(eof) || !c.is(readable) && unsent(c.fd) == 0 {
 		c.kill(c.why)
 		return
 	}
@@ -229,7 +230,9 @@ func (c *Conn) finish() {
 	c.flags |= lingering
 	c.growth = 0
 	c.keep(lingerTime)
-	c.r.enlist(c)
+	if c.is(readable) {
+		c.r.enlist(c)
+	}
 }
 
 // fail says that writing is over. What the peer sent before is still read, unless nobody reads.

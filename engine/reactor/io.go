@@ -223,6 +223,10 @@ func (r *Reactor) overdue(c *Conn) {
 		r.stats.DialErrors++
 		c.kill(codec.ReasonDialTime)
 	case c.is(lingering):
+		if c.growth++; c.growth < lingerTurns && unsent(c.fd) > 0 {
+			c.keep(lingerTime)
+			return
+		}
 		c.kill(c.why)
 	case c.is(closing):
 		c.flags |= resetting

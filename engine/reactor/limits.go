@@ -17,8 +17,8 @@ const (
 	drainTime   = 15_000 // a closing socket whose queue does not move
 	halfTime    = 60_000 // a half-closed socket on which nothing moves
 	dialTime    = 5_000  // spec upstream-protocols 5.4
-	lingerTime  = 2_000  // reading on after the last FIN, so that unread bytes do not turn it into RST
-	lingerTurns = 16     // and at most that many turns of it, 4 reads each
+	lingerTime  = 500    // between two looks at whether the peer took all, when its FIN does not come
+	lingerTurns = 16     // such looks, and turns of 4 reads each: at most 8 s
 
 	acceptBurst = 64   // accepts of one listener before others have their turn
 	acceptRetry = 100  // until a listener that ran out of descriptors is tried again

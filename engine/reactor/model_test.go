@@ -222,7 +222,9 @@ func TestAgainstModel(t *testing.T) {
 		}
 		a, b := sockets(t, rapid.Bool().Draw(t, "tcp"))
 		m.peer = b
-		do(func() { m.s, _ = r.Adopt(a, m.who) })
+		var before reactor.Stats
+		do(func() { before = r.Stats(); m.s, _ = r.Adopt(a, m.who) })
+		defer func() { _ = r.Call(func() { m.s.Abort(codec.ReasonIdle) }) }() // when the check failed
 		size := rapid.OneOf(rapid.IntRange(1, 300), rapid.IntRange(1, 500_000))
 		reasons := rapid.SampledFrom([]codec.Reason{codec.ReasonIdle, codec.ReasonLimit, codec.ReasonQueueLimit})
 		pause := func() { m.paused = true; m.use(upstream.Socket.Pause) }
@@ -300,6 +302,11 @@ func TestAgainstModel(t *testing.T) {
 		}
 		t.Repeat(ops)
 		finish(t, m, do)
+		do(func() {
+			if s := r.Stats(); s.Open != before.Open || s.Queued != before.Queued || s.Panics != 0 {
+				t.Errorf("open %d, queued %d, panics %d", s.Open, s.Queued, s.Panics)
+			}
+		})
 	})
 }
 
@@ -341,9 +348,6 @@ func finish(t *rapid.T, m *model, do func(func())) {
 		}
 		if !m.peerGone {
 			_ = unix.Close(m.peer)
-		}
-		if s := m.r.Stats(); s.Open != 0 || s.Queued != 0 || s.Panics != 0 {
-			t.Errorf("open %d, queued %d, panics %d", s.Open, s.Queued, s.Panics)
 		}
 	})
 }

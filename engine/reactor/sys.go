@@ -127,6 +127,15 @@ func socketError(fd int32) unix.Errno {
 	return unix.Errno(v)
 }
 
+// unsent returns how many bytes the kernel holds that the peer has not acknowledged.
+func unsent(fd int32) int {
+	n, err := unix.IoctlGetInt(int(fd), unix.SIOCOUTQ)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
 // RaiseFileLimit raises the soft limit of open descriptors to the hard one and returns it.
 func RaiseFileLimit() (limit uint64, err error) {
 	var l unix.Rlimit
