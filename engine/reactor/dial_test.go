@@ -197,3 +197,20 @@ func TestCloseWhileDialling(t *testing.T) {
 	}
 	until(t, r, "nothing open", func() bool { return r.Stats().Open == 0 && r.Stats().Queued == 0 })
 }
+
+// Again and the timer work while a dial hangs.
+func TestAgainWhileDialling(t *testing.T) {
+	addr := deafPort(t)
+	r := start(t, reactor.Options{})
+	heard := make(chan string, 2)
+	on(t, r, func() {
+		s, _ := r.Dial(upstream.Target{Addr: addr}, &funcs{
+			again: func(s upstream.Socket) { heard <- "again"; s.SetTimer(r.Now() + 20) },
+			timer: func(upstream.Socket) { heard <- "timer" },
+		})
+		s.Again()
+	})
+	if a, b := recv(t, heard), recv(t, heard); a != "again" || b != "timer" {
+		t.Errorf("heard %s, %s", a, b)
+	}
+}

@@ -19,6 +19,10 @@ func (r *Reactor) turn(c *Conn, events uint32) {
 	}
 	defer r.guard(c)
 	r.stats.Turns++
+	if events == 0 && c.flags&(again|closing) == again {
+		c.flags &^= again
+		c.h.Again(c)
+	}
 	if c.is(dialing) {
 		if events == 0 || !r.connected(c) {
 			return
@@ -39,10 +43,6 @@ func (r *Reactor) turn(c *Conn, events uint32) {
 	}
 	if c.out.size > 0 && c.is(writable) {
 		r.flush(c)
-	}
-	if c.is(again) && !c.is(closing|dead) {
-		c.flags &^= again
-		c.h.Again(c)
 	}
 	if c.is(lingering) {
 		r.discard(c)
