@@ -25,8 +25,8 @@ otherwise. Every app checks what real apps check (the HMAC of the proxy's TLS fl
 record types, packet lengths) and every byte of content.
 
 With --pid the report shows what the proxy's process spent: CPU seconds for 10^9 bytes,
-for a million round trips, for 10,000 handshakes; memory for each client. Children of the
-process count too. The exit code is 1 when a client failed or saw a wrong byte.`
+for a million round trips, for 10,000 handshakes; memory for each client, which needs a
+proxy that was just started. Children of the process count too. The exit code is 1 when a client failed or saw a wrong byte.`
 
 // orders is what the flags of load say.
 type orders struct {
