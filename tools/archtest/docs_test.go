@@ -245,7 +245,7 @@ func words(line string) []string {
 
 // commands finds the calls of our programs in a line, one inside another's $(...) too.
 func commands(line string) [][]string {
-	line = strings.NewReplacer("$(", " ; ", ")", " ; ", "|", " ; ", "&", " ; ", "=epoxy ", "= epoxy ").Replace(line)
+	line = strings.NewReplacer("$(", " ; ", ")", " ; ", "|", " ; ", "&", " ; ").Replace(line)
 	var found [][]string
 	for part := range strings.SplitSeq(line, ";") {
 		w := words(part)
