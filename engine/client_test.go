@@ -32,10 +32,8 @@ var key = codec.Key{0xd0, 0xd6, 0xe1, 0x11, 0xba, 0xda, 0x55, 0x11, 0xfc, 0xce, 
 // house is a proxy in front of a fake datacenter, both on loopback.
 type house struct {
 	*engine.Engine
-	tg    *faketg.Server
-	addr  string
-	logs  *bytes.Buffer
-	after func()
+	tg   *faketg.Server
+	addr string
 }
 
 // telegram runs a fake datacenter on a reactor of its own.
@@ -89,7 +87,7 @@ func listen(name, addr string) config.Listen {
 // start runs a proxy of these settings until the test ends.
 func start(t testing.TB, set *config.Settings) *house {
 	t.Helper()
-	h := &house{logs: new(bytes.Buffer)}
+	h := &house{}
 	e, err := engine.New(set, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)

@@ -15,9 +15,6 @@ const DefaultDC = 2
 // port is Telegram's port for obfuscated2 (spec upstream-protocols 5.1).
 const port = 443
 
-// testDC is what a test datacenter's id has on top (spec client-protocols 1.5).
-const testDC = 10000
-
 // builtin lists Telegram's production datacenters (spec upstream-protocols 5.1).
 var builtin = []struct {
 	id    codec.DC

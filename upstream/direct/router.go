@@ -19,8 +19,15 @@ type Router struct {
 	opts  *upstream.DialOptions
 
 	// Owned by the loop.
-	bad   []int64 // per address of the table: passed over until this loop time
-	Count Counters
+	bad     []int64 // per address of the table: passed over until this loop time
+	entries map[int]*entry
+	Count   Counters
+}
+
+// entry is one DC of the table as this loop knows it.
+type entry struct {
+	addrs []int32 // numbers of addresses, in the order of preference
+	count DCCount
 }
 
 // Counters are a router's counts since its start; the loop alone touches them.
@@ -46,9 +53,10 @@ type DCCount struct {
 // NewRouter returns the router of one loop. opts is for every connection; nil is none.
 func NewRouter(loop upstream.Loop, table *Table, opts *upstream.DialOptions) *Router {
 	r := &Router{loop: loop, table: table, opts: opts, bad: make([]int64, len(table.addrs))}
-	r.Count.ByDC = make(map[int]*DCCount)
-	for _, id := range table.IDs() {
-		r.Count.ByDC[id] = new(DCCount)
+	r.entries, r.Count.ByDC = make(map[int]*entry), make(map[int]*DCCount)
+	for id, at := range table.byID {
+		e := &entry{addrs: at}
+		r.entries[id], r.Count.ByDC[id] = e, &e.count
 	}
 	return r
 }
@@ -56,20 +64,20 @@ func NewRouter(loop upstream.Loop, table *Table, opts *upstream.DialOptions) *Ro
 // Open dials the client's datacenter. The opening frame waits for the client's first bytes, so that both
 // leave in one segment.
 func (r *Router) Open(req upstream.Request, sink upstream.Sink) (upstream.Stream, codec.Reason) {
-	at, id, known := r.table.Find(req.DC)
+	id, known := r.table.Find(req.DC)
 	if !known {
 		r.Count.Unknown++
 	}
-	dc := r.Count.ByDC[id]
-	s := &Stream{router: r, sink: sink, dc: dc, addrs: at, current: -1, deadline: r.loop.Now() + totalTime}
+	dc := r.entries[id]
+	s := &Stream{router: r, sink: sink, dc: dc, current: -1, deadline: r.loop.Now() + totalTime}
 	if why := s.dial(); why != codec.ReasonNone {
-		dc.Failed++
+		dc.count.Failed++
 		return nil, why
 	}
 	s.head = buf.Partial.Get()
 	s.begin(req.Transport, req.DC)
-	dc.Open++
-	dc.Opened++
+	dc.count.Open++
+	dc.count.Opened++
 	r.Count.Open++
 	r.Count.Opened++
 	return s, codec.ReasonNone
@@ -92,9 +100,9 @@ func (s *Stream) begin(t codec.Transport, dc codec.DC) {
 // pick returns the number of the next address to try and marks it, -1 when all were tried. Those that failed
 // lately come last. Only the first 64 addresses of a DC count.
 func (s *Stream) pick() int32 {
-	now, bad := s.router.loop.Now(), s.router.bad
+	now, bad, addrs := s.router.loop.Now(), s.router.bad, s.dc.addrs
 	best := -1
-	for i, a := range s.addrs[:min(len(s.addrs), 64)] {
+	for i, a := range addrs[:min(len(addrs), 64)] {
 		if s.tried&(1<<i) != 0 {
 			continue
 		}
@@ -102,7 +110,7 @@ func (s *Stream) pick() int32 {
 			best = i
 			break
 		}
-		if best < 0 || bad[a] < bad[s.addrs[best]] {
+		if best < 0 || bad[a] < bad[addrs[best]] {
 			best = i
 		}
 	}
@@ -110,5 +118,5 @@ func (s *Stream) pick() int32 {
 		return -1
 	}
 	s.tried |= 1 << best
-	return s.addrs[best]
+	return addrs[best]
 }

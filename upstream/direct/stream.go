@@ -16,12 +16,11 @@ type Stream struct {
 	socket   upstream.Socket
 	sink     upstream.Sink // nil once ended
 	router   *Router
-	dc       *DCCount
+	dc       *entry
 	head     *buf.Buffer // opening frame and early bytes until the first write; then nil
-	addrs    []int32
-	tried    uint64 // bit i: addrs[i] was dialled
-	deadline int64  // loop time when dialling gives up
-	current  int32  // number of the address being dialled or used
+	tried    uint64      // bit i: dc.addrs[i] was dialled
+	deadline int64       // loop time when dialling gives up
+	current  int32       // number of the address being dialled or used
 	state    state
 	paused   bool
 	fin      bool // the client sent FIN before the connection stood
@@ -191,7 +190,7 @@ func (s *Stream) end() {
 	}
 	s.up.Wipe()
 	s.down.Wipe()
-	s.dc.Open--
+	s.dc.count.Open--
 	s.router.Count.Open--
 }
 
@@ -243,7 +242,7 @@ func (s *Stream) Closed(_ upstream.Socket, why codec.Reason) {
 		default: //exhaustive:ignore
 			why = next
 		}
-		s.dc.Failed++
+		s.dc.count.Failed++
 	case connected:
 		switch why {
 		case codec.ReasonPeerReset:

@@ -76,32 +76,17 @@ func (t *Table) number(a netip.AddrPort) int32 {
 	return int32(len(t.addrs) - 1)
 }
 
-// Find returns the addresses of a DC id and the id of the entry that serves it: the exact id, else without
-// the media sign, else 200+n as n when no CDN is listed at all, else the default DC, which known tells
-// (spec upstream-protocols 5.1).
-func (t *Table) Find(dc codec.DC) (at []int32, id int, known bool) {
-	if at, ok := t.byID[int(dc)]; ok {
-		return at, int(dc), true
+// Find returns the id of the entry that serves a DC id: the exact one, else the one without the media sign, else
+// the default DC, which known tells. (The rule of spec upstream-protocols 5.1 that takes 200+n for n never applies:
+// the table always lists CDN 203.)
+func (t *Table) Find(dc codec.DC) (id int, known bool) {
+	if _, ok := t.byID[int(dc)]; ok {
+		return int(dc), true
 	}
-	abs := dc.Abs()
-	if at, ok := t.byID[abs]; ok {
-		return at, abs, true
+	if _, ok := t.byID[dc.Abs()]; ok {
+		return dc.Abs(), true
 	}
-	if n := abs - 200; n >= 1 && n <= 5 && !t.listsCDN() {
-		if at, ok := t.byID[n]; ok {
-			return at, n, true
-		}
-	}
-	return t.byID[t.unknown], t.unknown, false
-}
-
-func (t *Table) listsCDN() bool {
-	for id := range t.byID {
-		if id >= 200 && id < 210 {
-			return true
-		}
-	}
-	return false
+	return t.unknown, false
 }
 
 // IDs returns the DC ids in ascending order.
