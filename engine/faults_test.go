@@ -73,11 +73,7 @@ func TestDatacenterFaults(t *testing.T) {
 				_ = cl.Close()
 			}
 			h.wait(t, func(l stats.Loop) bool {
-				ended := l.Closed[c.why]
-				if c.faults.Refuse { // the reset may come before the connect was seen to succeed
-					ended += l.Closed[codec.ReasonDialError]
-				}
-				return l.ClientsNow == 0 && ended == uint64(len(ways))
+				return l.ClientsNow == 0 && l.Closed[c.why] == uint64(len(ways))
 			})
 		})
 	}

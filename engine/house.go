@@ -86,7 +86,7 @@ func (l *loop) collect(to *stats.Loop) {
 	for _, n := range r.AcceptErrors {
 		to.AcceptErrors += n
 	}
-	to.AcceptPauses = uint64(r.Masked)
+	to.AcceptPauses = r.Rests
 	to.QueuedNow = uint64(r.Queued)
 	to.Panics = r.Panics
 }

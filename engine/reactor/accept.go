@@ -138,6 +138,7 @@ func (r *Reactor) mask(b *bound) {
 	_ = r.poller.remove(b.l.fd)
 	b.masked = true
 	r.stats.Masked++
+	r.stats.Rests++
 	r.wake(tickSlot, r.now+acceptRetry)
 }
 

@@ -45,7 +45,7 @@ func (r *Reactor) connect(to upstream.Target) (int, codec.Reason) {
 	if err != nil {
 		return -1, codec.ReasonDialError
 	}
-	ok := true
+	var ok bool
 	if family != unix.AF_UNIX {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 		ok = to.Opts == nil || r.dialOptions(fd, family, to.Opts)
@@ -127,6 +127,8 @@ func dialReason(e unix.Errno) codec.Reason {
 		return codec.ReasonDialRefused
 	case unix.ETIMEDOUT:
 		return codec.ReasonDialTime
+	case unix.ECONNRESET, unix.EPIPE: // accepted, then reset before we looked
+		return codec.ReasonPeerReset
 	default:
 		return codec.ReasonDialError
 	}

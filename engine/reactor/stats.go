@@ -60,6 +60,7 @@ type Stats struct {
 	Partial      uint64 // writes after which bytes were queued
 	Panics       uint64
 	Stalls       uint64                // queues that did not move
+	Rests        uint64                // times that a listener was masked for want of descriptors or memory
 	Closes       [codec.Reasons]uint64 // sockets closed, by codec.Reason
 	Batches      uint64                // ends of batches that had something to end
 	Turns        uint64                // events and ready-list turns of sockets

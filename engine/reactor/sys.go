@@ -66,7 +66,7 @@ func (s *sockaddr) bind(fd int) unix.Errno {
 
 // set writes an IP address and port into s.
 func (s *sockaddr) set(a netip.AddrPort) {
-	port := (*[2]byte)(nil)
+	var port *[2]byte
 	if ip := a.Addr().Unmap(); ip.Is4() {
 		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&s.raw))
 		*in = unix.RawSockaddrInet4{Family: unix.AF_INET, Addr: ip.As4()}

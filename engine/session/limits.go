@@ -4,7 +4,7 @@ package session
 const (
 	softQueue    = 64 << 10 // bytes queued for one side at which its source is not read on (DESIGN: budgets)
 	discardBytes = 1 << 20  // bytes swallowed from a stranger before reading stops (spec client-protocols 1.6)
-	discardLeast = 30_000   // ms; a stranger's silence ends at a random moment after his fault (1.6)
+	discardLeast = 30_000   // ms; a stranger's silence ends at a random moment after accept (1.6)
 	discardSpan  = 90_000   // ms on top of discardLeast at most
 	openingTime  = 30_000   // ms from our ServerHello to a whole opening frame (7.1, T3)
 

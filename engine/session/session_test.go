@@ -57,6 +57,7 @@ type rig struct {
 	tg       *stream
 	sock     *upstreamtest.Socket
 	s        *Session
+	born     int64 // clock at accept
 	up, down obfs2.Stream
 }
 
@@ -82,6 +83,7 @@ func (r *rig) connect(peer string) {
 	r.sock = &upstreamtest.Socket{Remote: a}
 	r.s = New(r.port, r.sock, a)
 	r.sock.H = r.s
+	r.born = r.loop.Clock
 }
 
 // init returns the client's 64 bytes and keeps its ciphers.

@@ -34,7 +34,12 @@ func (s *Session) stranger(why codec.Reason, p []byte) {
 	env.Count.Discarding++
 	var r [4]byte
 	env.Loop.Rand(r[:])
-	s.socket.SetTimer(env.Loop.Now() + discardLeast + int64(binary.LittleEndian.Uint32(r[:])%discardSpan))
+	chance := int64(binary.LittleEndian.Uint32(r[:]))
+	at := s.active + discardLeast + chance%discardSpan // active is still the time of accept
+	if at <= env.Loop.Now() {
+		at = env.Loop.Now() + chance%discardLeast + 1
+	}
+	s.socket.SetTimer(at)
 	s.swallow(len(p))
 }
 

@@ -227,6 +227,13 @@ func (s *Stream) Again(upstream.Socket) {}
 // Closed is the last word of one socket: a failed attempt is followed by the next address, anything else ends
 // the stream.
 func (s *Stream) Closed(_ upstream.Socket, why codec.Reason) {
+	switch why { // what the socket calls its peer is Telegram
+	case codec.ReasonPeerReset:
+		why = codec.ReasonUpstreamReset
+	case codec.ReasonPeerClosed:
+		why = codec.ReasonUpstreamClosed
+	default: //exhaustive:ignore
+	}
 	switch s.state {
 	case ended:
 		return
@@ -244,13 +251,6 @@ func (s *Stream) Closed(_ upstream.Socket, why codec.Reason) {
 		}
 		s.dc.count.Failed++
 	case connected:
-		switch why {
-		case codec.ReasonPeerReset:
-			why = codec.ReasonUpstreamReset
-		case codec.ReasonPeerClosed:
-			why = codec.ReasonUpstreamClosed
-		default: //exhaustive:ignore
-		}
 	}
 	sink := s.sink
 	s.end()
