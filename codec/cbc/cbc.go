@@ -18,6 +18,11 @@ const BlockSize = aes.BlockSize
 // rounds is how many AES-256 has; one key more is needed.
 const rounds = 14
 
+// stride is the most bytes that go into the assembly at once, 80 microseconds of encryption: a goroutine cannot be
+// stopped there, and the garbage collector would wait for it. It can be stopped where a function begins that is not
+// inlined and is no assembly, which is what the methods crypt are for.
+const stride = 64 << 10
+
 // schedule is the round keys in the order of their use.
 type schedule [rounds + 1][BlockSize]byte
 
@@ -62,9 +67,15 @@ func newDecrypter(p path, key *[32]byte, iv *[BlockSize]byte) Decrypter {
 // whole blocks, when dst is shorter, and when the two overlap without being the same bytes. It allocates nothing.
 func (d *Decrypter) CryptBlocks(dst, src []byte) {
 	check(dst, src)
-	if len(src) == 0 {
-		return
+	for len(src) > 0 {
+		n := min(len(src), stride)
+		d.crypt(dst[:n], src[:n])
+		dst, src = dst[n:], src[n:]
 	}
+}
+
+//go:noinline
+func (d *Decrypter) crypt(dst, src []byte) {
 	switch d.path {
 	case ordinary:
 		d.std.CryptBlocks(dst, src)
@@ -100,9 +111,15 @@ func newEncrypter(p path, key *[32]byte, iv *[BlockSize]byte) Encrypter {
 // CryptBlocks encrypts src into dst and goes on where the last call ended; the rules are those of the Decrypter.
 func (e *Encrypter) CryptBlocks(dst, src []byte) {
 	check(dst, src)
-	if len(src) == 0 {
-		return
+	for len(src) > 0 {
+		n := min(len(src), stride)
+		e.crypt(dst[:n], src[:n])
+		dst, src = dst[n:], src[n:]
 	}
+}
+
+//go:noinline
+func (e *Encrypter) crypt(dst, src []byte) {
 	switch e.path {
 	case ordinary:
 		e.std.CryptBlocks(dst, src)

@@ -149,6 +149,23 @@ func TestSplits(t *testing.T) {
 	}
 }
 
+// TestStride goes over several strides in one call.
+func TestStride(t *testing.T) {
+	key, iv := [32]byte(random(11, 32)), [16]byte(random(12, 16))
+	text := random(13, 3*stride+5*BlockSize)
+	encrypted, _ := reference(&key, &iv, text)
+	for _, p := range paths() {
+		e, d := newEncrypter(p, &key, &iv), newDecrypter(p, &key, &iv)
+		got := make([]byte, len(text))
+		if e.CryptBlocks(got, text); !bytes.Equal(got, encrypted) {
+			t.Errorf("%v: encrypting differs", p)
+		}
+		if d.CryptBlocks(got, got); !bytes.Equal(got, text) {
+			t.Errorf("%v: decrypting differs", p)
+		}
+	}
+}
+
 // A29: packets of whole blocks, one call each, decrypted in pieces of other sizes.
 func TestStream(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

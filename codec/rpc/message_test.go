@@ -29,7 +29,7 @@ func TestShortMessages(t *testing.T) {
 				}
 				continue
 			}
-			if codec.ReasonOf(err, 0) != codec.ReasonMessage || m.Kind != Unknown {
+			if codec.ReasonOf(err, 0) != codec.ReasonMessage || m.ID != 0 || (m.Kind == want.Kind) != (cut >= 4) {
 				t.Errorf("%d bytes of %v: %+v, %v", cut, want.Kind, m, err)
 			}
 		}

@@ -91,28 +91,28 @@ type Message struct {
 var errMessage = codec.NewError(codec.ReasonMessage, "rpc: message of a wrong length")
 
 // Parse returns the message in body. An unknown one is no error, and of a Request there is no more than the Kind. The
-// error, for a known one of a wrong length, is ReasonMessage; the link is still in step, and the official proxy passes
-// over such a message.
-func Parse(body []byte) (Message, error) {
+// error, for a known one of a wrong length, is ReasonMessage, with no more than the Kind and Word; the link is still in
+// step, and the official proxy passes over such a message.
+func Parse(body []byte) (m Message, err error) {
 	if len(body) < wordSize {
-		return Message{}, errMessage
+		return m, errMessage
 	}
-	m := Message{Word: binary.LittleEndian.Uint32(body)}
+	m.Word = binary.LittleEndian.Uint32(body)
 	switch m.Word {
 	case wordAnswer:
-		if len(body) < AnswerSize {
-			return Message{}, errMessage
-		}
 		m.Kind = Answer
+		if len(body) < AnswerSize {
+			return m, errMessage
+		}
 		m.Flags = binary.LittleEndian.Uint32(body[4:])
 		m.ID = binary.LittleEndian.Uint64(body[8:])
 		m.Data = body[AnswerSize:]
 		return m, nil
 	case wordSimpleAck:
-		if len(body) != ackSize {
-			return Message{}, errMessage
-		}
 		m.Kind = SimpleAck
+		if len(body) != ackSize {
+			return m, errMessage
+		}
 		m.ID = binary.LittleEndian.Uint64(body[4:])
 		m.Confirm = binary.LittleEndian.Uint32(body[12:])
 		return m, nil
@@ -131,7 +131,7 @@ func Parse(body []byte) (Message, error) {
 		return m, nil
 	}
 	if len(body) != closeSize {
-		return Message{}, errMessage
+		return m, errMessage
 	}
 	m.ID = binary.LittleEndian.Uint64(body[4:])
 	return m, nil
