@@ -62,3 +62,8 @@ func decryptVAES(keys *schedule, iv *[BlockSize]byte, dst, src *byte, blocks int
 //
 //go:noescape
 func encryptNI(keys *schedule, iv *[BlockSize]byte, dst, src *byte, blocks int)
+
+// encryptLanes encrypts blocks > 0 blocks of each lane in place. Lanes are apart or the same.
+//
+//go:noescape
+func encryptLanes(lanes *[width]lane, blocks int)

@@ -64,6 +64,31 @@ func TestWhole(t *testing.T) {
 	}
 }
 
+// TestSeal compares links that are encrypted together with each alone, one of them still in clear.
+func TestSeal(t *testing.T) {
+	var together, alone [6]Encoder
+	for round := range 3 {
+		var wire, want [6][]byte
+		var lanes [6]cbc.Lane
+		for i := range together {
+			if i > 0 && round == 0 {
+				keys := Keys{Key: [32]byte{byte(i)}}
+				together[i].Start(&keys)
+				alone[i].Start(&keys)
+			}
+			p := body(1 + i*round*7)
+			wire[i], lanes[i] = together[i].Seal(together[i].Append([]byte("before"), p), 6)
+			want[i] = alone[i].Flush(alone[i].Append([]byte("before"), p), 6)
+		}
+		cbc.EncryptAll(lanes[:])
+		for i := range wire {
+			if !bytes.Equal(wire[i], want[i]) {
+				t.Fatalf("round %d: link %d differs", round, i)
+			}
+		}
+	}
+}
+
 // TestLargest reads a frame of the greatest length in pieces and checks what memory stays.
 func TestLargest(t *testing.T) {
 	e, d := started(0)
