@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"epoxy/codec"
+	"epoxy/codec/cbc"
 )
 
 // seed is the 48 bytes of an opening frame that the keys come from: key seed, IV.
@@ -50,8 +51,8 @@ func Match(init []byte, secret *codec.Key) (t codec.Transport, dc codec.DC, ok b
 	}
 	d := seedOf(init)
 	key, iv := d.derive(secret)
-	block := addCounter(&iv, tagAt/blockSize)
-	newBlock(&key).Encrypt(block[:], block[:])
+	// No cipher on the heap: a stranger's opening costs no memory however many secrets there are.
+	block := cbc.Block(&key, addCounter(&iv, tagAt/blockSize))
 	word := binary.LittleEndian.Uint64(init[tagAt:]) ^ binary.LittleEndian.Uint64(block[tagAt%blockSize:])
 	t = codec.TransportOf(uint32(word))
 	if t == codec.TransportNone {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"epoxy/codec"
+	"epoxy/codec/cbc"
 )
 
 // hexBytes is a JSON string of hex digits; null is nil.
@@ -302,4 +303,22 @@ func FuzzMatch(f *testing.F) {
 			t.Errorf("Match = %v, %v of %x", transport, dc, plain)
 		}
 	})
+}
+
+// A stranger's opening costs no memory per secret tried.
+func TestMatchAllocatesNothing(t *testing.T) {
+	if !cbcOnStack() {
+		t.Skip("no AES instructions: the cipher lies on the heap here")
+	}
+	var secret codec.Key
+	init := make([]byte, InitSize)
+	if n := testing.AllocsPerRun(100, func() { Match(init, &secret) }); n != 0 {
+		t.Errorf("%.1f allocations for a secret that does not fit", n)
+	}
+}
+
+// cbcOnStack reports whether package cbc works without the heap on this machine.
+func cbcOnStack() bool {
+	var key [keySize]byte
+	return testing.AllocsPerRun(10, func() { cbc.Block(&key, [blockSize]byte{}) }) == 0
 }
