@@ -65,6 +65,16 @@ const (
 	ReasonFrameSeq               // a link's frame out of sequence
 	ReasonFrameSum               // a link's frame with a wrong checksum
 	ReasonMessage                // a link's message of a known kind and a wrong shape
+	ReasonLinkTime               // a middle proxy did not answer nonce or handshake in time
+	ReasonLinkMute               // a middle proxy ended the link at our handshake: it sees another address of ours
+	ReasonLinkDead               // a link that brought nothing for 30 s, not even the answer to a ping
+	ReasonLinkFlood              // a link that pings too often
+	ReasonLinkSpare              // a link that nobody needs any more
+	ReasonLinkLost               // a client's link ended with an answer outstanding
+	ReasonNoLink                 // no link of the DC was ready in 3 s
+	ReasonPacketShape            // a client sent several packets that no Telegram app sends
+	ReasonAnswerSize             // an answer is longer than the client's app takes
+	ReasonMemory                 // a loop's budget is spent, and much of it waits for this client
 	reasonCount
 )
 
@@ -78,6 +88,8 @@ var reasonNames = [reasonCount]string{
 	"discarded", "denied",
 	"link_keys", "link_nonce", "link_schema", "link_selector", "link_skew", "link_handshake", "link_checksum", "link_pid",
 	"link_refused", "frame_size", "frame_seq", "frame_sum", "message",
+	"link_timeout", "link_mute", "link_dead", "link_flood", "link_spare", "link_lost", "no_link", "packet_shape",
+	"answer_size", "memory",
 }
 
 // Reasons is how many there are; a table of counters has this length.
