@@ -30,6 +30,14 @@ func (r *Reactor) Dial(to upstream.Target, h upstream.Handler) (upstream.Socket,
 	return c, codec.ReasonNone
 }
 
+// Task returns a Socket without a descriptor; see upstream.Loop.
+func (r *Reactor) Task(h upstream.Handler) upstream.Socket {
+	c := r.seat(-1, h)
+	c.flags = dialing | shut | paused
+	r.tasks++
+	return c
+}
+
 // connect returns a descriptor that is connecting or connected and that the poller knows.
 func (r *Reactor) connect(to upstream.Target) (int, codec.Reason) {
 	family := unix.AF_INET

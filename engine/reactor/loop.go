@@ -176,20 +176,32 @@ func (r *Reactor) closed(c *Conn) {
 
 // release closes a dead socket's descriptor and frees its slot.
 func (r *Reactor) release(c *Conn) {
+	r.slots[c.slot] = nil
+	r.freeSlots = append(r.freeSlots, c.slot)
+	if c.fd < 0 {
+		r.tasks--
+		return
+	}
 	if c.is(resetting) {
 		_ = unix.SetsockoptLinger(int(c.fd), unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
 	}
 	r.byFD[c.fd] = 0
 	_ = unix.Close(int(c.fd))
 	c.fd = -1
-	r.slots[c.slot] = nil
-	r.freeSlots = append(r.freeSlots, c.slot)
 	r.stats.Closes[c.why]++
 	r.stats.Open--
 }
 
 // open makes a Conn for a descriptor and enters it into the tables. The poller does not know it yet.
 func (r *Reactor) open(fd int, h upstream.Handler) *Conn {
+	c := r.seat(fd, h)
+	r.enter(fd, c.slot)
+	r.stats.Open++
+	return c
+}
+
+// seat makes a Conn and gives it a slot.
+func (r *Reactor) seat(fd int, h upstream.Handler) *Conn {
 	var slot uint32
 	if n := len(r.freeSlots); n > 0 {
 		slot = r.freeSlots[n-1]
@@ -201,8 +213,6 @@ func (r *Reactor) open(fd int, h upstream.Handler) *Conn {
 	}
 	c := &Conn{r: r, h: h, fd: int32(fd), slot: slot, flags: writable}
 	r.slots[slot] = c
-	r.enter(fd, slot)
-	r.stats.Open++
 	return c
 }
 

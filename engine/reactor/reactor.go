@@ -69,6 +69,7 @@ type Reactor struct {
 	byFD                []uint32 // slot or listener of a descriptor; 0 is none
 	slots               []*Conn  // 0 is the reactor's own timer
 	freeSlots           []uint32
+	tasks               int // sockets without a descriptor
 	listeners           []*bound
 	wheel               *timer.Wheel
 	armed               int64 // time the timerfd is set to, or never
@@ -294,7 +295,7 @@ func (r *Reactor) shutdown() {
 			r.detach(b)
 		}
 	}
-	for len(r.dead) > 0 || r.stats.Open > 0 {
+	for len(r.dead) > 0 || r.stats.Open+r.tasks > 0 {
 		for _, c := range r.slots {
 			if c != nil {
 				c.kill(codec.ReasonShutdown)
@@ -314,7 +315,7 @@ func (r *Reactor) shutdown() {
 // not open any. On the loop.
 func (r *Reactor) Each(fn func(s upstream.Socket, h upstream.Handler)) {
 	for _, c := range r.slots {
-		if c != nil && !c.is(dead) {
+		if c != nil && c.fd >= 0 && !c.is(dead) {
 			fn(c, c.h)
 		}
 	}

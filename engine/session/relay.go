@@ -11,7 +11,7 @@ func (s *Session) open(proto codec.Protocol, rest []byte) {
 	env := s.port.env
 	env.Count.Handshakes[proto]++
 	s.proto = proto
-	req := upstream.Request{DC: s.dc, Transport: s.tag, Client: s.socket.Peer()}
+	req := upstream.Request{DC: s.dc, Transport: s.tag, Client: s.socket.Peer(), Local: s.socket.Local()}
 	stream, why := env.Router.Open(req, s)
 	if why != codec.ReasonNone {
 		s.end(why)

@@ -1,7 +1,7 @@
 package session
 
 // The search for the secret behind an opening. An opening names no secret, so a proxy with many has to try
-// them: about 1 us each for a hello, a quarter of that for a bare init. The order makes known clients cheap,
+// them: about 1.5 us each for a hello, 0.2 us for a bare init. The order makes known clients cheap,
 // and the budget keeps strangers from buying the loop's time:
 //
 //	hint of the address | recent secrets | those with the hello's domain | all
