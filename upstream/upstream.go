@@ -83,6 +83,9 @@ type Loop interface {
 	// Dial starts a non-blocking connect and returns at once. h hears Opened or Closed. The reason is
 	// not ReasonNone when it failed at once; h then hears nothing.
 	Dial(to Target, h Handler) (Socket, codec.Reason)
+	// Task returns a Socket without a connection, for what has to do with no single one: h hears Timer and Again, and
+	// Closed when the task is closed or the loop ends. Nothing else of a Socket does anything there.
+	Task(h Handler) Socket
 }
 
 // ScratchSize is the least size of Loop.Scratch: the largest read of a reactor (256 KiB) with a 5-byte
@@ -111,6 +114,7 @@ type Request struct {
 	DC        codec.DC
 	Transport codec.Transport
 	Client    netip.AddrPort // the client's address, as PROXY protocol or the socket gave it
+	Local     netip.AddrPort // our end of the client's connection; the zero AddrPort when not known
 }
 
 // Router opens streams for the sessions of one loop. Direct, middle and front are Routers.

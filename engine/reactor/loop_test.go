@@ -283,3 +283,42 @@ func TestEachAndRand(t *testing.T) {
 		}
 	})
 }
+
+// A task hears its timer, Again and the end, is no socket for others, and does nothing else.
+func TestTask(t *testing.T) {
+	r := start(t, reactor.Options{})
+	events := make(chan string, 8)
+	h := &funcs{
+		timer:  func(upstream.Socket) { events <- "timer" },
+		again:  func(upstream.Socket) { events <- "again" },
+		closed: func(_ upstream.Socket, why codec.Reason) { events <- why.String() },
+	}
+	var first upstream.Socket
+	on(t, r, func() {
+		first = r.Task(h)
+		r.Task(h)
+		first.Write([]byte("nowhere"))
+		first.CloseWrite()
+		first.Resume()
+		if first.Queued() != 0 || first.Peer().IsValid() || r.Stats().Open != 0 {
+			t.Error("a task passes for a socket")
+		}
+		r.Each(func(upstream.Socket, upstream.Handler) { t.Error("Each finds a task") })
+		first.Again()
+	})
+	if got := recv(t, events); got != "again" {
+		t.Fatalf("heard %s", got)
+	}
+	on(t, r, func() { first.SetTimer(r.Now() + 1) })
+	if got := recv(t, events); got != "timer" {
+		t.Fatalf("heard %s", got)
+	}
+	on(t, r, func() { first.Close(codec.ReasonIdle) })
+	if got := recv(t, events); got != "idle_timeout" {
+		t.Fatalf("heard %s", got)
+	}
+	r.Stop()
+	if got := recv(t, events); got != "shutdown" {
+		t.Fatalf("the other task heard %s", got)
+	}
+}

@@ -17,6 +17,7 @@ type Loop struct {
 	Clock  int64     // what Now returns
 	Wall   int64     // what Unix returns
 	Dialed []*Socket // in order; To says where to
+	Tasks  []*Socket // in order
 	Refuse codec.Reason
 
 	scratch []byte
@@ -50,14 +51,22 @@ func (l *Loop) Dial(to upstream.Target, h upstream.Handler) (upstream.Socket, co
 	return s, codec.ReasonNone
 }
 
+// Task records the task.
+func (l *Loop) Task(h upstream.Handler) upstream.Socket {
+	s := &Socket{H: h}
+	l.Tasks = append(l.Tasks, s)
+	return s
+}
+
 // Socket is an upstream.Socket that remembers what was asked of it.
 type Socket struct {
 	H       upstream.Handler
 	To      upstream.Target // of a dialled socket
 	Remote  netip.AddrPort
-	Out     []byte // everything written
-	Writes  int    // calls of Write
-	Stuck   int    // what Queued returns
+	Own     netip.AddrPort // what Local returns
+	Out     []byte         // everything written
+	Writes  int            // calls of Write
+	Stuck   int            // what Queued returns
 	Paused  bool
 	FIN     bool         // CloseWrite was called
 	Closing codec.Reason // what Close or Abort was given
@@ -109,8 +118,8 @@ func (s *Socket) Again() { s.WantsGo = true }
 // SetHandler replaces H.
 func (s *Socket) SetHandler(h upstream.Handler) { s.H = h }
 
-// Local is unknown here.
-func (s *Socket) Local() netip.AddrPort { return netip.AddrPort{} }
+// Local returns Own.
+func (s *Socket) Local() netip.AddrPort { return s.Own }
 
 // Peer returns Remote.
 func (s *Socket) Peer() netip.AddrPort { return s.Remote }
@@ -132,6 +141,9 @@ func (s *Socket) Fire(l *Loop) bool {
 	s.H.Timer(s)
 	return true
 }
+
+// Dead reports whether Finish was called.
+func (s *Socket) Dead() bool { return s.dead }
 
 // Finish calls the handler's Closed, once, with what Close was given or else why.
 func (s *Socket) Finish(why codec.Reason) {
