@@ -49,6 +49,16 @@ func next(t codec.Transport, p []byte, limit int) (Packet, int, error) {
 	return Packet{Body: p[h.size : h.size+h.body()], Quick: h.quick}, end, nil
 }
 
+// Size returns the bytes that the first packet in p takes with header and padding, as soon as its header is whole: for
+// who collects a packet piece by piece. Errors are those of Next.
+func Size(t codec.Transport, p []byte) (int, error) {
+	h, err := parse(t, p, MaxPacket)
+	if err != nil {
+		return 0, err
+	}
+	return h.size + h.length, nil
+}
+
 // header is what stands before a packet.
 type header struct {
 	size   int // of the header itself

@@ -134,3 +134,25 @@ func TestEveryCut(t *testing.T) {
 		}
 	}
 }
+
+// Size tells a packet's length from its header, before the rest of it came.
+func TestSize(t *testing.T) {
+	for _, transport := range []codec.Transport{codec.Abridged, codec.Intermediate, codec.Padded} {
+		for _, length := range []int{4, 0x7e * 4, 0x7f * 4, frame.MaxPacket} {
+			wire := frame.Append(nil, transport, make([]byte, length), nil)
+			head := frame.HeaderSize(transport, length)
+			for cut := range head {
+				if _, err := frame.Size(transport, wire[:cut]); err != codec.ErrShort {
+					t.Errorf("%v, %d of %d header bytes: %v", transport, cut, head, err)
+				}
+			}
+			if n, err := frame.Size(transport, wire[:head]); n != len(wire) || err != nil {
+				t.Errorf("%v, %d bytes: size %d, %v", transport, length, n, err)
+			}
+		}
+		bad := frame.AppendHeader(nil, transport, frame.MaxPacket+4, false)
+		if _, err := frame.Size(transport, bad); codec.ReasonOf(err, 0) != codec.ReasonPacketSize {
+			t.Errorf("%v: a huge packet: %v", transport, err)
+		}
+	}
+}
