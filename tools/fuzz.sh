@@ -11,7 +11,7 @@ for pkg in $(go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{en
 	list=$(go test -run '^$' -list '^Fuzz' "$pkg") || exit 1
 	for target in $(echo "$list" | grep '^Fuzz'); do
 		targets=$((targets + 1))
-		if go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -timeout 0 "$pkg" >"$log" 2>&1; then
+		if go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 1x -timeout 0 "$pkg" >"$log" 2>&1; then
 			word=ok
 		elif tail -n 5 "$log" | grep -q '^ *context deadline exceeded$' && ! grep -q 'Failing input' "$log"; then
 			word=ok # the end of -fuzztime inside a run, which go test counts as a failure (golang/go#75804)
