@@ -1,7 +1,8 @@
-// Package faketg is a datacenter as a socket-free machine, for tests, demo and bench.
+// Package faketg is a datacenter and a middle proxy as socket-free machines, for tests, demo and bench.
 //
-// A DC takes the bytes of one connection and gives the answer bytes; a Mind does the same for packets, whatever
-// carries them; a Server puts DCs behind the listeners of an event loop, with faults to order.
+// A DC takes the bytes of one connection and gives the answer bytes, a Middle those of one link; a Mind does the same
+// for packets, whatever carries them. A Server puts DCs, a MiddleServer Middles behind the listeners of event loops,
+// with faults to order.
 package faketg
 
 import (

@@ -22,4 +22,21 @@ const (
 	maxOpenings = 1024
 	// keptRest is the largest buffer for a torn packet that a connection keeps when it is empty again.
 	keptRest = 4 << 10
+	// maxGone is how many closed streams of a link are remembered, to notice ids that are used again.
+	maxGone = 1 << 16
+	// linkQueued is how much waits for a link before its forwarded datacenters are not read any more, and the other
+	// way round.
+	linkQueued = 1 << 20
 )
+
+// Of the faults, ours.
+const (
+	pipelinedPing = 0x1122334455667788 // the number of a ping that comes unasked
+	pingFrame     = 24                 // bytes of a frame with a ping or pong
+	tornSize      = 4096               // bytes of the answer that is torn
+	floodPings    = 1000               // a proxy answers 100 a second (spec upstream-protocols 8)
+	unknownWord   = 0x0badf00d         // names no message
+)
+
+// forbiddenFlags are bits of a handshake that are 0 (spec upstream-protocols 2.5).
+const forbiddenFlags = 0xff
