@@ -79,9 +79,9 @@ func (d *Decoder) Feed(p []byte) {
 }
 
 // Next returns the body of the next frame: whole words, at least one, the caller's to change until the next Feed, or
-// as long as the fed bytes live when that is less. codec.ErrShort asks for another Feed; in clear it comes after the
-// first frame, until Start. Other errors are ReasonFrameSize, ReasonFrameSeq and ReasonFrameSum; the first ends the
-// Decoder.
+// as long as the fed bytes live when that is less. The checksum behind it is the caller's too: the body may grow by up
+// to 4 bytes in place. codec.ErrShort asks for another Feed; in clear it comes after the first frame, until Start. Other
+// errors are ReasonFrameSize, ReasonFrameSeq and ReasonFrameSum; the first ends the Decoder.
 func (d *Decoder) Next() ([]byte, error) {
 	if !d.encrypted && d.frames > 0 {
 		return nil, codec.ErrShort
@@ -125,7 +125,7 @@ func (d *Decoder) parse(p []byte) (body []byte, n int, err error) {
 		return nil, 0, errSum
 	}
 	d.frames++
-	return p[headSize : n-sumSize : n-sumSize], n, nil
+	return p[headSize : n-sumSize : n], n, nil
 }
 
 // measure returns the length of the frame or filler at the start of p.
