@@ -56,6 +56,17 @@ func TestEveryFlag(t *testing.T) {
 		{"dc", "2=1.2.3.4:443,5.6.7.8:80", "map[2:[1.2.3.4:443 5.6.7.8:80]]", func(s *Settings) any { return s.DC }},
 		{"default-dc", "4", "4", func(s *Settings) any { return s.DefaultDC }},
 		{"prefer", "only-v6", "only-v6", func(s *Settings) any { return s.Prefer }},
+		{"tag", "0123456789ABCDEF0123456789abcdef", "0123456789abcdef0123456789abcdef", func(s *Settings) any { return showTag(s.Tag) }},
+		{"tag-optional", "true", "true true", func(s *Settings) any { return fmt.Sprint(s.TagOptional, s.Fallback()) }},
+		{"telegram-secret", "/etc/secret", "/etc/secret", func(s *Settings) any { return s.TelegramSecret }},
+		{"telegram-config", "http://127.0.0.1/c", "http://127.0.0.1/c", func(s *Settings) any { return s.TelegramConfig }},
+		{"telegram-config-v6", "file:///c6", "file:///c6", func(s *Settings) any { return s.TelegramConfigV6 }},
+		{"public-ip", "203.0.113.7", "203.0.113.7", func(s *Settings) any { return s.PublicV4 }},
+		{"public-ip-lookup", "http://a.example/", "[http://a.example/]", func(s *Settings) any { return s.PublicLookup }},
+		{"migrate", "never", "never", func(s *Settings) any { return s.Migrate }},
+		{"filter-errors", "always", "always", func(s *Settings) any { return s.FilterErrors }},
+		{"middle-v6", "on", "true", func(s *Settings) any { return s.MiddleV6 }},
+		{"memory", "4G", "4294967296", func(s *Settings) any { return s.Memory }},
 		{"loops", "3", "3", func(s *Settings) any { return s.Loops }},
 		{"pin", "on", "on", func(s *Settings) any { return s.Pin }},
 		{"max-clients", "1000", "1000", func(s *Settings) any { return s.MaxClients }},
@@ -84,8 +95,12 @@ func TestEveryFlag(t *testing.T) {
 		{"public-host", "p.example.com", "p.example.com", func(s *Settings) any { return s.PublicHost }},
 		{"public-port", "443", "443", func(s *Settings) any { return s.PublicPort }},
 	} {
-		byFlag, err1 := load(t, []string{"--" + c.flag + "=" + c.text}, nil)
-		byEnv, err2 := load(t, nil, []string{Variable(c.flag) + "=" + c.text})
+		var more []string
+		if c.flag == "tag-optional" { // means nothing without a tag
+			more = []string{"--tag=" + testTag}
+		}
+		byFlag, err1 := load(t, append(more, "--"+c.flag+"="+c.text), nil)
+		byEnv, err2 := load(t, more, []string{Variable(c.flag) + "=" + c.text})
 		if err := errors.Join(err1, err2); err != nil {
 			t.Errorf("--%s %s: %v", c.flag, c.text, err)
 			continue
@@ -150,6 +165,8 @@ func TestWrongValues(t *testing.T) {
 		"stall-timeout": "-5s", "compact-after": "soon", "drain": "1y", "clock-window": "0", "admin": "0.0.0.0:8888", "log-level": "loud",
 		"log-format": "xml", "bind-v4": "::1", "bind-v6": "10.0.0.1", "interface": "not an interface", "fwmark": "-1", "backlog": "0",
 		"defer-accept": "1500ms", "notsent-lowat": "big", "user-timeout": "?", "keepalive": "60s", "upstream-rcvbuf": "1G",
+		"tag": "abc", "tag-optional": "perhaps", "telegram-secret": "ftp://a/b", "telegram-config": "https:///x", "telegram-config-v6": "file://x",
+		"public-ip": "0.0.0.0", "public-ip-lookup": "ident.me", "migrate": "soon", "filter-errors": "on", "middle-v6": "ok", "memory": "1M",
 		"show-secrets": "perhaps", "public-host": "a:1", "public-port": "65536",
 	} {
 		for where, err := range map[string]error{
@@ -176,7 +193,11 @@ func TestValidate(t *testing.T) {
 		args string
 		want []string // one part of each line
 	}{
-		{"--upstream middle", []string{`--upstream "middle": the middle proxy is not built yet; write direct or auto`}},
+		{"--upstream direct --tag " + testTag, []string{`--tag "` + testTag + `": is never used with --upstream direct`}},
+		{"--upstream middle --tag-optional", []string{"--tag-optional: there is no tag; add --tag"}},
+		{"--middle-v6 --prefer only-v4", []string{"--middle-v6: is never used with --prefer only-v4"}},
+		{"--upstream middle --prefer only-v6", []string{`--prefer "only-v6": middle proxies are used over IPv4 only; add --middle-v6`}},
+		{"--prefer only-v6 --tag " + testTag, []string{`add --middle-v6`}},
 		{"--listen a=:1 --listen a=:2", []string{`--listen "a=:2": another port has this name`}},
 		{"--listen :1 --listen 0.0.0.0:1", []string{`--listen "0.0.0.0:1": is the same place as :1`}},
 		{"--listen port2=:1 --listen :2", []string{"another port has this name"}},
@@ -188,7 +209,7 @@ func TestValidate(t *testing.T) {
 		{"--bind-v6 ::1 --prefer only-v4", []string{"--bind-v6 \"::1\": is never used"}},
 		{"--dc 2=1.2.3.4:443 --prefer only-v6", []string{`--dc "2": has no address`}},
 		{"--listen 127.0.0.1:8888", []string{`--admin "127.0.0.1:8888": clients connect there`}},
-		{"--listen x --loops y --admin 1.1.1.1:1 --upstream middle", []string{"--listen", "--loops", "--upstream", "--admin"}},
+		{"--listen x --loops y --admin 1.1.1.1:1 --tag-optional", []string{"--listen", "--loops", "--tag-optional", "--admin"}},
 	} {
 		_, err := load(t, strings.Fields(c.args), nil)
 		lines := strings.Split(fmt.Sprint(err), "\n")

@@ -17,6 +17,7 @@ func Register(fs *pflag.FlagSet, s *Settings) {
 	r.clients()
 	r.links()
 	r.telegram()
+	r.middle()
 	r.size()
 	r.timings()
 	r.sockets()
@@ -113,7 +114,7 @@ func (r registrar) links() {
 func (r registrar) telegram() {
 	s := r.s
 	scalar(r, &s.Upstream, "upstream", "WAY", func(t string) (Upstream, error) { return parseWord[Upstream](upstreamWords, t) }, Upstream.String,
-		"the way to Telegram: direct, middle or auto (direct, until the middle proxy is built)")
+		"the way to Telegram: direct (a connection per client), middle (Telegram's middle proxies, many clients over few links), auto (middle with a --tag, else direct)")
 	r.add(&value{
 		name: "dc", kind: "ID=ADDR[,ADDR]", list: true, split: splitRoutes,
 		parse: func(text string, first bool) error {
@@ -143,6 +144,7 @@ func (r registrar) size() {
 	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
 	scalar(r, &s.Pin, "pin", "WHEN", func(t string) (Pin, error) { return parseWord[Pin](pinWords, t) }, Pin.String, "tie each loop to a CPU: auto, on, off")
 	scalar(r, &s.MaxClients, "max-clients", "N", parseInt(0, maxClients), strconv.Itoa, "clients at once; 0 is what the descriptor limit allows")
+	scalar(r, &s.Memory, "memory", "SIZE", parseMemory, showMemory, "memory of the whole process, such as 512M or 4G; 0 is 80 % of the machine's RAM or of the control group's limit")
 }
 
 func (r registrar) timings() {

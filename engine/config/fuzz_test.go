@@ -11,7 +11,7 @@ import (
 // and prints the same.
 func FuzzFlags(f *testing.F) {
 	for _, text := range []string{
-		"a=:443", "[::]:443", "unix:/x", testKey, "n=dd" + testKey, "tls,secure", "2=1.2.3.4:443,[::1]:1", "60s/30s/4", "128KiB", "0x10", "10s", "off", "www.example.com", "-203",
+		"4G", "https://a/b", "203.0.113.7", testTag, "a=:443", "[::]:443", "unix:/x", testKey, "n=dd" + testKey, "tls,secure", "2=1.2.3.4:443,[::1]:1", "60s/30s/4", "128KiB", "0x10", "10s", "off", "www.example.com", "-203",
 	} {
 		f.Add(text)
 	}

@@ -25,6 +25,16 @@ const (
 	defaultKeepCount        = 4
 )
 
+// Telegram's own addresses of what middle proxies need (spec upstream-protocols 1.1).
+const (
+	DefaultTelegramSecret   = "https://core.telegram.org/getProxySecret"
+	DefaultTelegramConfig   = "https://core.telegram.org/getProxyConfig"
+	DefaultTelegramConfigV6 = "https://core.telegram.org/getProxyConfigV6"
+)
+
+// memoryShare is the part of the memory, in percent, that is ours when --memory does not say (DESIGN section 5).
+const memoryShare = 80
+
 // Bounds: beyond them a value is a slip of the pen, not a choice.
 const (
 	maxDuration   = 7 * 24 * time.Hour
@@ -37,4 +47,6 @@ const (
 	maxName       = 32    // bytes of a name of ours: it becomes a metric label
 	maxInterface  = 15    // bytes, the kernel's IFNAMSIZ less its zero
 	maxUnixPath   = 107   // bytes, the kernel's sun_path less its zero
+	minMemory     = 64 << 20
+	maxMemory     = 64 << 40
 )

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"epoxy/codec"
+	"epoxy/codec/rpc"
 )
 
 // Settings is all that an operator may choose. Fill it by Default, Register, parsing and FromEnv, then ask
@@ -33,10 +34,23 @@ type Settings struct {
 	Mark           uint32     // SO_MARK; 0 is none
 	UpstreamRcvbuf int        // SO_RCVBUF in bytes; 0 leaves the kernel's autotuning
 
+	// Middle proxies.
+	Tag                *rpc.Tag   // the ad tag; nil is none
+	TagOptional        bool       // a client without a link may go to a datacenter directly, though there is a tag
+	TelegramSecret     string     // an http, https or file URL or a path, as upstream/refresh takes it
+	TelegramConfig     string     // the same
+	TelegramConfigV6   string     // the same; wanted with MiddleV6 only
+	PublicV4, PublicV6 netip.Addr // under which Telegram sees us; invalid is not told
+	PublicLookup       []string   // URLs of services that tell it, no two the same
+	Migrate            Migrate
+	FilterErrors       Filter
+	MiddleV6           bool // links over IPv6 too, in the order of Prefer
+
 	// Size.
 	Loops      int // event loops; 0 is one per usable CPU
 	Pin        Pin
-	MaxClients int // 0 is what the descriptor limit allows
+	MaxClients int   // 0 is what the descriptor limit allows
+	Memory     int64 // bytes; 0 is DefaultMemory
 
 	// Timings.
 	HandshakeTimeout time.Duration // first byte to whole opening
@@ -76,6 +90,9 @@ func Default() *Settings {
 		Upstream:         UpstreamAuto,
 		Prefer:           PreferV4,
 		UpstreamRcvbuf:   defaultUpstreamRcvbuf,
+		TelegramSecret:   DefaultTelegramSecret,
+		TelegramConfig:   DefaultTelegramConfig,
+		TelegramConfigV6: DefaultTelegramConfigV6,
 		Pin:              PinAuto,
 		HandshakeTimeout: defaultHandshakeTimeout,
 		FirstByteTimeout: defaultFirstByteTimeout,
@@ -93,6 +110,15 @@ func Default() *Settings {
 		LogFormat:        LogText,
 	}
 }
+
+// Middle reports whether clients go to middle proxies: asked for, or because there is a tag.
+func (s *Settings) Middle() bool {
+	return s.Upstream == UpstreamMiddle || s.Upstream == UpstreamAuto && s.Tag != nil
+}
+
+// Fallback reports whether clients may go to a datacenter directly while no link of it works. With a tag they may not,
+// unless it is optional: what looks like service would earn its owner nothing.
+func (s *Settings) Fallback() bool { return s.Middle() && (s.Tag == nil || s.TagOptional) }
 
 // DefaultStateDir says where state lives when nobody named a place: what systemd gives ($STATE_DIRECTORY),
 // /var/lib/epoxy for root, else the XDG state directory of the user. It is empty when not even $HOME is set.

@@ -17,6 +17,7 @@ func (s *Settings) Validate() error {
 	c.listeners()
 	c.secrets()
 	c.upstream()
+	c.middle()
 	c.timings()
 	c.door()
 	return errors.Join(c.errs...)
@@ -92,9 +93,6 @@ func protocolOf(k secret.Kind) codec.Protocol {
 }
 
 func (c *checker) upstream() {
-	if c.Upstream == UpstreamMiddle {
-		c.wrong("upstream", "middle", "the middle proxy is not built yet", "write direct or auto")
-	}
 	if c.BindV4.IsValid() && c.Prefer == OnlyV6 {
 		c.wrong("bind-v4", c.BindV4.String(), "is never used with "+c.where("prefer")+" only-v6", "leave one of them out")
 	}
@@ -105,6 +103,21 @@ func (c *checker) upstream() {
 		if !usable(addrs, c.Prefer) {
 			c.wrong("dc", strconv.Itoa(int(dc)), "has no address that "+c.where("prefer")+" "+c.Prefer.String()+" would use", "add one of that family")
 		}
+	}
+}
+
+func (c *checker) middle() {
+	switch {
+	case c.Tag != nil && c.Upstream == UpstreamDirect:
+		c.wrong("tag", showTag(c.Tag), "is never used with "+c.where("upstream")+" direct: only middle proxies carry it", "leave one of them out")
+	case c.Tag == nil && c.TagOptional:
+		c.wrong("tag-optional", "", "there is no tag", "add "+c.where("tag")+", or leave this out")
+	}
+	switch {
+	case c.MiddleV6 && c.Prefer == OnlyV4:
+		c.wrong("middle-v6", "", "is never used with "+c.where("prefer")+" only-v4", "leave one of them out")
+	case c.Middle() && !c.MiddleV6 && c.Prefer == OnlyV6:
+		c.wrong("prefer", OnlyV6.String(), "middle proxies are used over IPv4 only", "add "+c.where("middle-v6"))
 	}
 }
 

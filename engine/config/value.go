@@ -31,7 +31,7 @@ func (v *value) Set(text string) error {
 		*m = *w
 	}
 	m.Where = v.settings.where(v.name)
-	if !v.hidden {
+	if m.Value == "" && !v.hidden {
 		m.Value = text
 	}
 	v.settings.mistakes = append(v.settings.mistakes, m)

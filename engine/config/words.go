@@ -54,7 +54,7 @@ func ParseAllow(text string) (Allow, error) {
 // Upstream is the way to Telegram.
 type Upstream uint8
 
-// The ways. Auto is direct until the middle proxy is built.
+// The ways. Auto is middle when there is a tag, else direct.
 const (
 	UpstreamAuto Upstream = iota
 	UpstreamDirect
@@ -70,6 +70,26 @@ const (
 	PreferV6
 	OnlyV4
 	OnlyV6
+)
+
+// Migrate says whose streams change to another link when theirs ends (spec upstream-protocols 4.4).
+type Migrate uint8
+
+// The choices. Idle is those without an outstanding answer.
+const (
+	MigrateIdle Migrate = iota
+	MigrateAlways
+	MigrateNever
+)
+
+// Filter says which answers that are the transport error -404 clients do not get (spec client-protocols 2.4).
+type Filter uint8
+
+// The choices. First is the first answer of a stream.
+const (
+	FilterFirst Filter = iota
+	FilterOff
+	FilterAlways
 )
 
 // Pin says whether a loop locks its thread to a CPU; auto is what measurements advise.
@@ -94,6 +114,8 @@ const (
 var (
 	upstreamWords = []string{UpstreamAuto: "auto", UpstreamDirect: "direct", UpstreamMiddle: "middle"}
 	preferWords   = []string{PreferV4: "prefer-v4", PreferV6: "prefer-v6", OnlyV4: "only-v4", OnlyV6: "only-v6"}
+	migrateWords  = []string{MigrateIdle: "idle", MigrateAlways: "always", MigrateNever: "never"}
+	filterWords   = []string{FilterFirst: "first", FilterOff: "off", FilterAlways: "always"}
 	pinWords      = []string{PinAuto: "auto", PinOn: "on", PinOff: "off"}
 	formatWords   = []string{LogText: "text", LogJSON: "json"}
 )
@@ -103,6 +125,12 @@ func (u Upstream) String() string { return word(upstreamWords, u) }
 
 // String returns the word of the flag.
 func (p Prefer) String() string { return word(preferWords, p) }
+
+// String returns the word of the flag.
+func (m Migrate) String() string { return word(migrateWords, m) }
+
+// String returns the word of the flag.
+func (f Filter) String() string { return word(filterWords, f) }
 
 // String returns the word of the flag.
 func (p Pin) String() string { return word(pinWords, p) }
