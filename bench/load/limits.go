@@ -7,6 +7,7 @@ const (
 	clientPad    = 16   // padded packets get 0..15 bytes (spec client-protocols 2.1)
 	clientRecord = 2878 // most payload bytes in a record of TDLib, tdesktop, Android, iOS (4.6)
 	maxRecord    = 16384
+	middleSecret = 128 // bytes of the proxy secret today (spec upstream-protocols 1.2)
 )
 
 // Ours.

@@ -25,7 +25,7 @@ func NewTelegram(addrs []string, loops int, f faketg.Faults, log *slog.Logger) (
 	}
 	t := &Telegram{Server: faketg.NewServer(f), fleet: fl}
 	for _, addr := range addrs {
-		at, err := t.listen(addr, log)
+		at, err := fl.listen(addr, log, func(r *reactor.Reactor) reactor.Acceptor { return t.On(r) })
 		if err != nil {
 			fl.stop()
 			return nil, err
@@ -36,8 +36,8 @@ func NewTelegram(addrs []string, loops int, f faketg.Faults, log *slog.Logger) (
 }
 
 // listen opens addr once per loop; the kernel spreads connections over them.
-func (t *Telegram) listen(addr string, log *slog.Logger) (at netip.AddrPort, err error) {
-	for _, r := range t.fleet.loops {
+func (f *fleet) listen(addr string, log *slog.Logger, on func(*reactor.Reactor) reactor.Acceptor) (at netip.AddrPort, err error) {
+	for _, r := range f.loops {
 		l, err := reactor.Listen(addr, reactor.ListenOptions{}, log)
 		if err != nil {
 			return at, err
@@ -46,7 +46,8 @@ func (t *Telegram) listen(addr string, log *slog.Logger) (at netip.AddrPort, err
 		if at.IsValid() {
 			addr = at.String()
 		}
-		failure := r.Call(func() { err = r.AddListener(l, t.On(r)) })
+		a := on(r)
+		failure := r.Call(func() { err = r.AddListener(l, a) })
 		if failure != nil {
 			return at, failure
 		}

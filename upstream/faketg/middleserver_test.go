@@ -197,15 +197,33 @@ func TestMiddleServerServesStreams(t *testing.T) {
 	}
 }
 
-func TestMiddleServerRefuses(t *testing.T) {
-	s, addr := serveMiddle(t, MiddleSettings{}, MiddleFaults{Refuse: true}, 0)
-	c, err := net.Dial("tcp", addr) // the reset may come inside
-	if err == nil {
-		_, err = io.ReadAll(c)
-		_ = c.Close()
+// TestMiddleServerResets checks the faults that may come inside a client's connect.
+func TestMiddleServerResets(t *testing.T) {
+	for _, f := range []MiddleFaults{{Refuse: true}, {LifeMin: time.Millisecond, LifeMax: 2 * time.Millisecond}} {
+		s, addr := serveMiddle(t, MiddleSettings{}, f, 0)
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_, err = io.ReadAll(c)
+			_ = c.Close()
+		}
+		if seen := s.Seen(); !errors.Is(err, syscall.ECONNRESET) || seen.Accepted != 1 || (seen.Refused == 1) != f.Refuse {
+			t.Errorf("%v, seen %+v", err, seen)
+		}
 	}
-	if seen := s.Seen(); !errors.Is(err, syscall.ECONNRESET) || seen.Refused != 1 {
-		t.Errorf("%v, seen %+v", err, seen)
+}
+
+// TestMiddleServerEndsLives checks that an open link ends in its time, in the way that is ordered.
+func TestMiddleServerEndsLives(t *testing.T) {
+	for end, want := range map[Fault]error{FaultNone: io.EOF, FaultReset: syscall.ECONNRESET} {
+		f := MiddleFaults{LifeMin: 200 * time.Millisecond, LifeMax: 300 * time.Millisecond, Then: end}
+		_, addr := serveMiddle(t, MiddleSettings{}, f, 0)
+		c := connect(t, addr)
+		if c.open() != nil {
+			continue // a machine that slow has not seen an open link
+		}
+		if all, err := c.next(1); len(all) > 0 || !errors.Is(err, want) {
+			t.Errorf("%v: %d messages, %v", end, len(all), err)
+		}
 	}
 }
 
@@ -225,21 +243,16 @@ func TestMiddleServerSeesOtherAddresses(t *testing.T) {
 func TestMiddleServerFaults(t *testing.T) {
 	for name, c := range map[string]struct {
 		faults MiddleFaults
-		bytes  int // before the end; -1 is any
-		reset  bool
+		bytes  int // before the end
 	}{
-		"trickle":    {MiddleFaults{Trickle: time.Millisecond}, 44, false},
-		"no nonce":   {MiddleFaults{NoNonce: true}, 0, false},
-		"short life": {MiddleFaults{LifeMin: time.Millisecond, LifeMax: 2 * time.Millisecond}, -1, true},
+		"trickle":  {MiddleFaults{Trickle: time.Millisecond}, 44},
+		"no nonce": {MiddleFaults{NoNonce: true}, 0},
 	} {
 		s, addr := serveMiddle(t, MiddleSettings{}, c.faults, 0)
 		conn := connect(t, addr)
 		conn.put(conn.hello())
-		if name != "short life" {
-			_ = conn.CloseWrite()
-		}
-		p, err := io.ReadAll(conn)
-		if reset := errors.Is(err, syscall.ECONNRESET); reset != c.reset || err != nil && !reset || c.bytes >= 0 && len(p) != c.bytes {
+		_ = conn.CloseWrite()
+		if p, err := io.ReadAll(conn); err != nil || len(p) != c.bytes {
 			t.Errorf("%s: %d bytes, %v", name, len(p), err)
 		}
 		s.SetFaults(MiddleFaults{})
