@@ -165,6 +165,13 @@ func TestCacheIgnored(t *testing.T) {
 		if err := os.MkdirAll(filepath.Join(c.path(ConfigV6), "x"), 0o700); err != nil { // a directory in its place
 			t.Fatal(err)
 		}
+		dead := c.path(Secret) + ".1.tmp" // of a process that died
+		if err := os.WriteFile(dead, []byte(secretB), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if old := time.Now().Add(-2 * tempAge); os.Chtimes(dead, old, old) != nil {
+			t.Fatal("the time cannot be set")
+		}
 		o, j := options(t, base, w)
 		o.StateDir = dir
 		r, err := New(o)
@@ -173,6 +180,9 @@ func TestCacheIgnored(t *testing.T) {
 		}
 		if r.Current() != nil || j.count("level=WARN msg=\"telegram: the cache is ignored\"") != 3 {
 			t.Errorf("%v\n%s", r.Current(), j)
+		}
+		if _, err := os.Stat(dead); err == nil {
+			t.Error("a dead process's file is still there")
 		}
 		run(t, r)
 		time.Sleep(time.Second)

@@ -56,7 +56,6 @@ func newClient(network string, transport http.RoundTripper) *http.Client {
 			DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 				return dialer.DialContext(ctx, network, addr)
 			},
-			ForceAttemptHTTP2:      true,
 			TLSHandshakeTimeout:    tlsTime,
 			ResponseHeaderTimeout:  headerTime,
 			MaxResponseHeaderBytes: maxHeader,

@@ -224,7 +224,7 @@ func TestOwn(t *testing.T) {
 		w.set("/ip/6", page{body: "2001:db8::7"})
 		w.set("/ip/html", page{body: "<html>" + listV4})
 		w.set("/ip/4", page{body: " 192.0.2.7\r\n", date: time.Hour})
-		o, _ := options(t, base, w)
+		o, j := options(t, base, w)
 		o.PublicV6 = netip.MustParseAddr("2001:db8::1")
 		o.LookupV4 = []string{base + "/ip/none", base + "/ip/name", base + "/ip/private", base + "/ip/6", base + "/ip/html", base + "/ip/4", base + "/ip/last"}
 		o.LookupV6 = []string{base + "/ip/6"}
@@ -239,7 +239,7 @@ func TestOwn(t *testing.T) {
 		if len(w.seen("/ip/last", time.Now()))+len(w.seen("/ip/6", time.Now())) != 1 {
 			t.Error("asked more than needed")
 		}
-		if r.Status().Skew.Abs() > time.Second {
+		if j.count("our clock") != 0 {
 			t.Error("a lookup service's clock counts")
 		}
 		w.set("/ip/4", page{body: "not now"})

@@ -274,6 +274,36 @@ func TestFileOdd(t *testing.T) {
 	}
 }
 
+// TestFileReplaced notices a new file of the same size and time.
+func TestFileReplaced(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "f")
+	written := time.Unix(1e9, 0)
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(name, written, written); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(path, "one")
+	w := &watch{path: path}
+	if body, _, err := w.look(9, false); err != nil || string(body) != "one" {
+		t.Fatalf("%q, %v", body, err)
+	}
+	put(path+".new", "two")
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	if _, changed, err := w.look(9, false); changed || err != nil {
+		t.Errorf("not settled: %v, %v", changed, err)
+	}
+	if body, changed, err := w.look(9, false); !changed || err != nil || string(body) != "two" {
+		t.Errorf("%q, %v, %v", body, changed, err)
+	}
+}
+
 // TestOwnServer asks a lookup service over IPv4, which answers with what it sees.
 func TestOwnServer(t *testing.T) {
 	w := newWeb()
