@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/netip"
 	"os"
+	"reflect"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -205,15 +206,9 @@ func TestMiddleNoticesWhatNoProxyShouldDo(t *testing.T) {
 		Reused: seen.Reused, Late: seen.Late, AnsweredCloses: seen.AnsweredCloses, StrayCloses: seen.StrayCloses,
 		Malformed: seen.Malformed, Changed: seen.Changed, WrongFlags: seen.WrongFlags, Untagged: seen.Untagged,
 	}
-	if !equalSeen(&got, &want) {
-		t.Errorf("seen %+v", seen)
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("seen %+v, want %+v", got, want)
 	}
-}
-
-func equalSeen(a, b *MiddleSeen) bool {
-	x, _ := json.Marshal(a)
-	y, _ := json.Marshal(b)
-	return bytes.Equal(x, y)
 }
 
 // TestMiddlePullsInTurns checks that sources of two streams share the link.

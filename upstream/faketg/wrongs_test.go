@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"epoxy/codec"
-	"epoxy/codec/full"
 	"epoxy/codec/rpc"
 )
 
@@ -230,11 +229,10 @@ func TestMiddleTearsAFrame(t *testing.T) {
 
 // TestMiddleFaultAfterAnswers checks Then and After, with answers of sources too.
 func TestMiddleFaultAfterAnswers(t *testing.T) {
-	m, _, p := opened(t, MiddleFaults{Then: FaultFIN}, 0)
-	if m.End() != EndFIN {
+	if m, _, _ := opened(t, MiddleFaults{Then: FaultFIN}, 0); m.End() != EndFIN {
 		t.Errorf("right behind the handshake: end %d", m.End())
 	}
-	m, _, p = opened(t, MiddleFaults{Then: FaultFIN, After: 3}, 0)
+	m, _, p := opened(t, MiddleFaults{Then: FaultFIN, After: 3}, 0)
 	tell(t, m, p, p.request(1, Command{Op: OpEcho}.Append(nil), false))
 	tell(t, m, p, p.request(1, Command{Op: OpSource, Value: 1000, Size: 100}.Append(nil), false))
 	if all, err := p.read(m.Pull(nil, 1<<20)); err != nil || len(all) != 2 || m.End() != EndFIN || m.Left() {
@@ -279,7 +277,7 @@ func TestMiddleWithoutFaultsAllocatesNothing(t *testing.T) {
 	packet := Command{Op: OpEcho, Size: 172}.Append(nil)
 	body := p.prefix.Append(nil, packet, true)
 	body[8] = 1
-	var up full.Encoder = p.enc
+	up := p.enc
 	wire, out := make([]byte, 0, 8192), make([]byte, 0, 8192)
 	got := testing.AllocsPerRun(50, func() {
 		wire = up.Flush(up.Append(wire[:0], body), 0)
