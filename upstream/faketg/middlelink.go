@@ -114,6 +114,9 @@ func (l *link) Closed(upstream.Socket, codec.Reason) {
 
 func (l *link) queued(s upstream.Socket) int { return s.Queued() + len(l.drip) }
 
+// live reports whether a fault has something to do.
+func (l *link) live() bool { return l.m.Opened() && l.m.End() == EndNone }
+
 // strike does a fault.
 func (l *link) strike(f Fault) {
 	l.send(l.sock, l.m.Do(l.loop.Scratch()[:0], f))

@@ -83,18 +83,21 @@ func (s *MiddleServer) Seen() (sum MiddleSeen) {
 	return sum
 }
 
-// Strike does f to n open links, the oldest of each listener first, or to all when n is 0, and returns how many
-// there were. Not to be called on one of the loops.
-func (s *MiddleServer) Strike(f Fault, n int) (struck int) {
-	s.each(func(a *MiddleAcceptor) {
-		for _, l := range slices.Clone(a.links) {
-			if (n == 0 || struck < n) && l.m.Opened() && l.m.End() == EndNone {
-				l.strike(f)
-				struck++
+// Strike does f to n open links, those with streams first and then the oldest of each listener, or to all when n is 0,
+// and returns how many there were. Not to be called on one of the loops.
+func (s *MiddleServer) Strike(f Fault, n int) int {
+	struck := map[*link]bool{}
+	for _, busy := range []bool{true, false} {
+		s.each(func(a *MiddleAcceptor) {
+			for _, l := range slices.Clone(a.links) {
+				if (n == 0 || len(struck) < n) && !struck[l] && l.live() && busy == (l.m.Streams() > 0) {
+					l.strike(f)
+					struck[l] = true
+				}
 			}
-		}
-	})
-	return struck
+		})
+	}
+	return len(struck)
 }
 
 // CloseStream closes a stream by CLOSE_EXT, wherever it is open. Not to be called on one of the loops.
