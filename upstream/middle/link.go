@@ -128,7 +128,11 @@ func (l *link) closeConn(id uint64) {
 func (l *link) Data(_ upstream.Socket, p []byte) {
 	r := l.router
 	r.Count.BytesDown += uint64(len(p))
-	l.heardAt, l.pinged = r.loop.Now(), false
+	l.heardAt = r.loop.Now()
+	if l.pinged {
+		l.pinged = false
+		l.socket.SetTimer(l.heardAt + pingTime)
+	}
 	l.dec.Feed(p)
 	var fault error
 	for fault == nil && l.stage != Dead {
