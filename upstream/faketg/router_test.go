@@ -277,3 +277,66 @@ func TestRouterEndsLinks(t *testing.T) {
 		}
 	}
 }
+
+// ended waits until a ready link has ended, and returns why.
+func (w *world) ended() codec.Reason {
+	w.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		c := w.count()
+		for why, n := range c.Ended {
+			if n > 0 {
+				return codec.Reason(why)
+			}
+		}
+	}
+	w.t.Fatal("no link ended")
+	return 0
+}
+
+// TestRouterMovesOn checks that a stream which waits for nothing takes another link when its own ends.
+func TestRouterMovesOn(t *testing.T) {
+	for f, want := range map[faketg.Fault]codec.Reason{
+		faketg.FaultFIN: codec.ReasonUpstreamClosed, faketg.FaultReset: codec.ReasonUpstreamReset, faketg.FaultTorn: codec.ReasonUpstreamReset,
+	} {
+		w := newWorld(t, faketg.MiddleSettings{}, faketg.MiddleFaults{}, false)
+		a := w.open(codec.Intermediate)
+		if !a.echoed() || w.tg.Strike(f, 1) != 1 {
+			t.Fatalf("%v: no link", f)
+		}
+		if why := w.ended(); why != want {
+			t.Errorf("%v: the link ended with %v", f, why)
+		}
+		if !a.echoed() {
+			t.Errorf("%v: the stream did not move on", f)
+		}
+		if seen := w.tg.Seen(); seen.Streams != 2 || seen.Cut != 1 || seen.Reused > 0 {
+			t.Errorf("%v: seen %+v", f, seen)
+		}
+	}
+}
+
+// TestRouterLosesStreams checks the faults that cost one stream and not the link, and the flood that costs the link.
+func TestRouterLosesStreams(t *testing.T) {
+	for _, f := range []faketg.Fault{faketg.FaultLarge, faketg.FaultCloseStreams, faketg.FaultCloseConn} {
+		w := newWorld(t, faketg.MiddleSettings{}, faketg.MiddleFaults{}, false)
+		a := w.open(codec.Padded)
+		if !a.echoed() || w.tg.Strike(f, 1) != 1 {
+			t.Fatalf("%v: no link", f)
+		}
+		if _, why := a.next(); why == codec.ReasonNone {
+			t.Errorf("%v: the stream goes on", f)
+		}
+		b := w.open(codec.Padded)
+		if c := w.count(); !b.echoed() || c.Ended != (middle.Counters{}).Ended {
+			t.Errorf("%v: ended %v", f, c.Ended)
+		}
+	}
+	w := newWorld(t, faketg.MiddleSettings{}, faketg.MiddleFaults{}, false)
+	if !w.open(codec.Padded).echoed() || w.tg.Strike(faketg.FaultPings, 1) != 1 {
+		t.Fatal("no link")
+	}
+	w.ended()
+	if seen := w.tg.Seen(); seen.Pongs > 200 {
+		t.Errorf("%d pongs", seen.Pongs)
+	}
+}
