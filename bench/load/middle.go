@@ -50,8 +50,8 @@ type MiddleOptions struct {
 	Log      *slog.Logger
 }
 
-// Middle is fake middle proxies on event loops of their own, with what core.telegram.org says of them. Add, Publish and
-// SetSecret belong to one goroutine; MiddleServer and Resources to any.
+// Middle is fake middle proxies on event loops of their own, with what core.telegram.org says of them. Add and Close
+// belong to one goroutine, the rest to any.
 type Middle struct {
 	*faketg.MiddleServer
 	Listening []MiddleAddr // in the order asked for

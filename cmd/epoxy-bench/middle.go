@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -34,7 +35,10 @@ const middleHelp = `Faults of the middle proxies, each as --fault WORD:
 While it runs, --config-listen takes orders too:
   curl URL/seen                                    what was seen so far
   curl -d 'skew=40 then=sum after=9' URL/faults    the faults of new links; nothing is none
-  curl -d 'fin 1' URL/strike                       a fault on so many open links, or on all of them`
+  curl -d 'fin 1' URL/strike                       a fault on so many open links, or on all of them
+  curl -d '2=127.0.0.1:8888' URL/publish           what the lists have
+  curl -d new URL/secret                           another secret, for new links
+  curl -d -40s URL/clock                           how far the Date header is off`
 
 // middleOrders is what the command line says of middle proxies.
 type middleOrders struct {
@@ -156,6 +160,29 @@ func control(m *load.Middle) {
 			}
 		}
 		return fmt.Sprintf("struck %d", m.Strike(fault, links)), nil
+	}))
+	m.Resources.Handle("/publish", order(func(words []string) (string, error) {
+		var addrs []load.MiddleAddr
+		for _, word := range words {
+			a, err := load.ParseMiddleAddr(word)
+			if err != nil {
+				return "", err
+			}
+			addrs = append(addrs, a)
+		}
+		m.Publish(addrs...)
+		return fmt.Sprintf("published %d", len(addrs)), nil
+	}))
+	m.Resources.Handle("/secret", order(func([]string) (string, error) {
+		m.SetSecret(load.NewMiddleSecret())
+		return "changed", nil
+	}))
+	m.Resources.Handle("/clock", order(func(words []string) (string, error) {
+		skew, err := time.ParseDuration(strings.Join(words, ""))
+		if err == nil {
+			m.Resources.SetSkew(skew)
+		}
+		return "set", err
 	}))
 }
 

@@ -95,11 +95,25 @@ func TestTelegramServesMiddleProxies(t *testing.T) {
 		{"/strike", "storm", 400, "storm"},
 		{"/strike", "fin 1 2", 400, "number of links"},
 		{"/strike", "", 405, "POST"},
+		{"/publish", "2=127.0.0.1:8888 4=[::1]:80", 200, "published 2"},
+		{"/publish", "here", 400, "here"},
+		{"/getProxyConfig", "", 200, "default 2;\nproxy_for 2 127.0.0.1:8888;\n"},
+		{"/getProxyConfigV6", "", 200, "default 4;\nproxy_for 4 [::1]:80;\n"},
+		{"/clock", "soon", 400, "soon"},
+		{"/clock", "-40s", 200, "set"},
 		{"/seen", "", 200, "streams without tag: 0"},
 	} {
 		if code, body := ask(t, url+c.path, c.words); code != c.code || !strings.Contains(body, c.want) {
 			t.Errorf("%s %q: %d, %s", c.path, c.words, code, body)
 		}
+	}
+	if code, text := ask(t, url+"/secret", "new"); code != 200 {
+		t.Errorf("%d, %s", code, text)
+	}
+	if code, body := ask(t, url+"/getProxySecret", ""); code != 200 || len(body) != 128 {
+		t.Errorf("%d, a secret of %d bytes", code, len(body))
+	} else {
+		secret = []byte(body)
 	}
 	if skew := nonce(t, all, secret); skew < -21 || skew > -19 {
 		t.Errorf("then skew %d", skew)
