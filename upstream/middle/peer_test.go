@@ -350,7 +350,9 @@ func packet(mark, size int) []byte {
 	for i := range p {
 		p[i] = byte(i*7 + mark)
 	}
-	binary.LittleEndian.PutUint64(p, 0xabcdef00+uint64(mark)+1)
+	if size >= 8 {
+		binary.LittleEndian.PutUint64(p, 0xabcdef00+uint64(mark)+1)
+	}
 	return p
 }
 
