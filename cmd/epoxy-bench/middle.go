@@ -23,7 +23,7 @@ import (
 )
 
 const middleHelp = `Faults of the middle proxies, each as --fault WORD:
-  at the socket     refuse, deaf, trickle=20ms (between bytes), life=2s-10s (of a link)
+  at the socket     refuse, hang-up, deaf, trickle=20ms (between bytes), life=2s-10s (of a link)
   in the nonce      no-nonce, selector, skew=SECONDS, schema=N, nonce-seq, nonce-sum, mirror, early
   in the handshake  wrong-keys, no-handshake, refuse-handshake=CODE, flags=BITS, crc32c, pid, pipelined
   on an open link   then=WORD, once, after=N answers or at the end of its life:

@@ -16,6 +16,7 @@ import (
 type MiddleFaults struct {
 	// The socket.
 	Refuse  bool          // 3: reset each connection as soon as it is accepted
+	HangUp  bool          // 3: close it
 	Deaf    bool          // 4: accept, then read nothing
 	Trickle time.Duration // 4: between the bytes, which come one at a time
 	LifeMin time.Duration // a link's life ends by Then, or FIN, between these two; 0 is never
@@ -160,6 +161,8 @@ func (f *MiddleFaults) flag(word string) *bool {
 	switch word {
 	case "refuse":
 		return &f.Refuse
+	case "hang-up":
+		return &f.HangUp
 	case "deaf":
 		return &f.Deaf
 	case "no-nonce":

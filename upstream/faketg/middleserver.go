@@ -144,6 +144,9 @@ func (a *MiddleAcceptor) Accept(s upstream.Socket, peer netip.AddrPort) upstream
 	case f.Refuse:
 		a.seen.Refused++
 		s.Abort(codec.ReasonDenied)
+	case f.HangUp:
+		a.seen.Refused++
+		s.Close(codec.ReasonDenied)
 	case f.Deaf:
 		s.Pause()
 	case f.LifeMin > 0:

@@ -212,6 +212,13 @@ func TestMiddleServerResets(t *testing.T) {
 	}
 }
 
+func TestMiddleServerHangsUp(t *testing.T) {
+	s, addr := serveMiddle(t, MiddleSettings{}, MiddleFaults{HangUp: true}, 0)
+	if p, err := io.ReadAll(connect(t, addr)); len(p) > 0 || err != nil || s.Seen().Refused != 1 {
+		t.Errorf("%x, %v", p, err)
+	}
+}
+
 // TestMiddleServerEndsLives checks that an open link ends in its time, in the way that is ordered.
 func TestMiddleServerEndsLives(t *testing.T) {
 	for end, want := range map[Fault]error{FaultNone: io.EOF, FaultReset: syscall.ECONNRESET} {

@@ -245,7 +245,7 @@ func TestMiddleFaultAfterAnswers(t *testing.T) {
 
 func TestMiddleFaultWords(t *testing.T) {
 	var f MiddleFaults
-	for _, word := range strings.Fields(`refuse deaf no-nonce selector nonce-seq nonce-sum mirror early wrong-keys no-handshake
+	for _, word := range strings.Fields(`refuse hang-up deaf no-nonce selector nonce-seq nonce-sum mirror early wrong-keys no-handshake
 		crc32c pid pipelined pad-each filler trickle=20ms life=2s-10s skew=-40 schema=0 refuse-handshake=-4 flags=0x1 then=pings after=100`) {
 		if err := f.Set(word); err != nil {
 			t.Errorf("%s: %v", word, err)
@@ -256,7 +256,7 @@ func TestMiddleFaultWords(t *testing.T) {
 	}
 	f.Schema = nil
 	want := MiddleFaults{
-		Refuse: true, Deaf: true, Trickle: 20 * time.Millisecond, LifeMin: 2 * time.Second, LifeMax: 10 * time.Second,
+		Refuse: true, HangUp: true, Deaf: true, Trickle: 20 * time.Millisecond, LifeMin: 2 * time.Second, LifeMax: 10 * time.Second,
 		NoNonce: true, OtherSelector: true, Skew: -40, NonceSeq: true, NonceSum: true, Mirror: true, Early: true,
 		WrongKeys: true, NoHandshake: true, HandshakeError: rpc.RefusedPeer, HandshakeFlags: 1, ForceCRC32C: true,
 		OtherPID: true, Pipelined: true, Then: FaultPings, After: 100, PadEach: true, ClearFiller: true,
