@@ -25,7 +25,8 @@ func (a *app) run() *cobra.Command {
 		Long: `Run serves clients until SIGTERM or SIGINT, then lets sessions finish for --drain; a second signal exits at once.
 
 Without --secret it makes one, keeps it in --state-dir and uses it again at the next start. Links go to standard
-output, log lines to standard error. The operator's door (--admin) has /metrics, /healthz, /readyz and /debug/pprof/.
+output, log lines to standard error. The operator's door (--admin) has /metrics, /stats, /healthz, /readyz and
+/debug/pprof/.
 
 Every flag has a variable: --max-clients is EPOXY_MAX_CLIENTS. A flag beats its variable; lists in a variable have
 commas or line ends between. Secrets are better in EPOXY_SECRET than on a command line, which other users can read.`,
@@ -147,8 +148,10 @@ func (a *app) openDoor(s *config.Settings, e proxy, log *slog.Logger) (*opened, 
 	if s.Admin.IsZero() {
 		return nil, nil
 	}
-	metrics := stats.NewExporter(e, a.build)
-	server, err := admin.New(admin.Options{Addr: s.Admin.String(), Ready: e.Ready, Metrics: metrics.Write, Log: log})
+	exporter := stats.NewExporter(e, a.build)
+	server, err := admin.New(admin.Options{
+		Addr: s.Admin.String(), Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Log: log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("--admin %s: %w; choose another place, or off", s.Admin, err)
 	}

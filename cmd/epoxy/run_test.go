@@ -153,7 +153,7 @@ func TestRealEngine(t *testing.T) {
 		code <- w.main([]string{"run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--loops", "1", "--secret", testKey, "--drain", "0"})
 	}()
 	door := w.door(t)
-	for path, want := range map[string]string{"/readyz": "ready", "/healthz": "ok", "/metrics": "epoxy_ready 1\n"} {
+	for path, want := range map[string]string{"/readyz": "ready", "/healthz": "ok", "/metrics": "epoxy_ready 1\n", "/stats": "\nactive_targets\t0\n"} {
 		transport := &http.Transport{DisableKeepAlives: true}
 		res, err := (&http.Client{Transport: transport}).Get("http://" + door + path)
 		if err != nil {

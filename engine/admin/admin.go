@@ -24,6 +24,7 @@ type Options struct {
 	Addr    string            // "127.0.0.1:8888", "[::1]:8888" or "unix:/path"; port 0 is the kernel's choice
 	Ready   func() error      // nil while clients are served, else why not
 	Metrics func(w io.Writer) // one page of Prometheus text
+	Stats   func(w io.Writer) // one page for monitors of the official proxy: name, tab, value
 	Log     *slog.Logger
 }
 

@@ -36,6 +36,7 @@ func door(t *testing.T, addr string, f *fault) *Server {
 		Addr:    addr,
 		Ready:   f.ready,
 		Metrics: func(w io.Writer) { io.WriteString(w, "epoxy_ready 1\n") },
+		Stats:   func(w io.Writer) { io.WriteString(w, "ready_targets\t1\n") },
 		Log:     slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -97,6 +98,9 @@ func TestPages(t *testing.T) {
 		{"GET", "127.0.0.1", "/readyz", "engine: draining", 503, "engine: draining\n"},
 		{"GET", "localhost:8888", "/metrics", "", 200, "epoxy_ready 1\n"},
 		{"GET", "[::1]", "/metrics", "", 200, "epoxy_ready 1\n"},
+		{"GET", "127.0.0.1", "/stats", "", 200, "ready_targets\t1\n"},
+		{"POST", "127.0.0.1", "/stats", "", 405, ""},
+		{"GET", "evil.example", "/stats", "", 403, "admin: "},
 		{"GET", "127.0.0.1", "/debug/pprof/", "", 200, "goroutine"},
 		{"GET", "127.0.0.1", "/debug/pprof/goroutine?debug=1", "", 200, "goroutine profile"},
 		{"GET", "127.0.0.1", "/debug/pprof/cmdline", "", 404, ""}, // it would show --secret

@@ -12,6 +12,7 @@ import (
 
 const index = `Epoxy, the operator's door
 /metrics       Prometheus text
+/stats         the same under the names of the official proxy, for its monitors
 /healthz       200 while the process lives
 /readyz        200 while clients are served, else 503 and why
 /debug/pprof/  profiles of the Go runtime
@@ -32,6 +33,10 @@ func pages(o Options) http.Handler {
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		o.Metrics(w)
+	})
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		o.Stats(w)
 	})
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", http.NotFound)

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/VictoriaMetrics/metrics"
 )
@@ -41,17 +42,29 @@ func (e *Exporter) Write(w io.Writer) {
 func (e *Exporter) collect(page *bytes.Buffer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var s Snapshot
-	e.source.Collect(&s)
-	v := view{Snapshot: &s, sum: s.Sum(), build: e.build}
+	v := e.look()
 	for _, f := range families() {
 		page.WriteString("# HELP " + f.name + " " + f.help + "\n# TYPE " + f.name + " " + string(f.kind) + "\n")
-		write := metrics.WriteCounterUint64
-		if f.kind == gauge {
-			write = metrics.WriteGaugeUint64
-		}
-		f.write(&v, func(value uint64, labels ...string) { write(page, f.name+braces(labels), value) })
+		f.write(&v, func(value uint64, labels ...string) {
+			page.WriteString(f.name + braces(labels) + " ")
+			if f.kind == gauge {
+				page.WriteString(strconv.FormatInt(int64(value), 10)) // some are below zero
+			} else {
+				page.WriteString(strconv.FormatUint(value, 10))
+			}
+			page.WriteByte('\n')
+		})
 	}
+}
+
+// look asks the source. The caller holds mu.
+func (e *Exporter) look() view {
+	var s Snapshot
+	e.source.Collect(&s)
+	if s.Now.IsZero() {
+		s.Now = time.Now()
+	}
+	return view{Snapshot: &s, sum: s.Sum(), build: e.build}
 }
 
 // braces returns {name="value",...}, nothing for no labels.

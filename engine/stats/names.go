@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"slices"
 	"strconv"
 
 	"epoxy/codec"
@@ -15,6 +16,8 @@ const (
 	ClientsLimit = "epoxy_clients_limit"
 	ReplayKept   = "epoxy_replay_entries"
 	ReplayLimit  = "epoxy_replay_capacity"
+	MemoryLimit  = "epoxy_memory_limit_bytes"
+	MemoryUsed   = "epoxy_memory_used_bytes"
 
 	Clients      = "epoxy_clients"
 	Accepted     = "epoxy_accepted_total"
@@ -38,6 +41,37 @@ const (
 	Streams      = "epoxy_streams"
 	Opened       = "epoxy_streams_opened_total"
 	UnknownDC    = "epoxy_unknown_dc_total"
+
+	Ways         = "epoxy_upstream_loops"
+	TagSet       = "epoxy_tag_configured"
+	TagActive    = "epoxy_tag_active"
+	Links        = "epoxy_links"
+	LinkDials    = "epoxy_link_dials_total"
+	LinksReady   = "epoxy_links_ready_total"
+	LinksFailed  = "epoxy_links_failed_total"
+	LinksRefused = "epoxy_links_refused_total"
+	LinksEnded   = "epoxy_links_ended_total"
+	LinkBytes    = "epoxy_link_bytes_total"
+	LinkPackets  = "epoxy_link_packets_total"
+	LinkDropped  = "epoxy_link_packets_dropped_total"
+	QuickAcks    = "epoxy_link_quick_acks_total"
+	LinkPings    = "epoxy_link_pings_total"
+	LinkRTT      = "epoxy_link_rtt_milliseconds"
+	LinkPauses   = "epoxy_link_pauses_total"
+	MiddleQueued = "epoxy_middle_queued_bytes"
+	Migrated     = "epoxy_streams_migrated_total"
+	Holds        = "epoxy_streams_held_total"
+	Shed         = "epoxy_streams_shed_total"
+	TelegramEnds = "epoxy_streams_closed_by_telegram_total"
+	Fallbacks    = "epoxy_dc_fallbacks_total"
+
+	BookNumber    = "epoxy_address_book_generation"
+	BookDCs       = "epoxy_address_book_datacenters"
+	RefreshAge    = "epoxy_refresh_age_seconds"
+	RefreshGood   = "epoxy_refresh_successes_total"
+	RefreshFailed = "epoxy_refresh_failures_total"
+	SecretForced  = "epoxy_refresh_forced_total"
+	ClockSkew     = "epoxy_clock_skew_seconds"
 )
 
 // kind is the type that Prometheus text declares.
@@ -56,7 +90,7 @@ type family struct {
 	write func(v *view, line lineFunc)
 }
 
-// lineFunc writes one line; labels are name, value, name, value, ...
+// lineFunc writes one line; labels are name, value, name, value, ... A gauge below zero is given as its int64's bits.
 type lineFunc func(value uint64, labels ...string)
 
 // view is what one page is made from.
@@ -68,6 +102,10 @@ type view struct {
 
 // families returns every metric of ours in the order of the page.
 func families() []family {
+	return slices.Concat(processFamilies(), linkFamilies(), bookFamilies())
+}
+
+func processFamilies() []family {
 	return []family{
 		{BuildInfo, gauge, "Always 1; the labels say what runs.", func(v *view, line lineFunc) {
 			line(1, "version", v.build.Version, "commit", v.build.Commit, "go", v.build.Go)
@@ -78,6 +116,8 @@ func families() []family {
 		{ClientsLimit, gauge, "Clients that are served at once; more are refused.", one(func(v *view) uint64 { return v.Snapshot.ClientsLimit })},
 		{ReplayKept, gauge, "Openings that the replay store remembers.", one(func(v *view) uint64 { return v.ReplayEntries })},
 		{ReplayLimit, gauge, "Openings that the replay store can remember.", one(func(v *view) uint64 { return v.ReplayCapacity })},
+		{MemoryLimit, gauge, "Memory that this process may take; 0 is no limit.", one(func(v *view) uint64 { return v.Snapshot.MemoryLimit })},
+		{MemoryUsed, gauge, "Memory that counts towards the limit.", one(func(v *view) uint64 { return v.Snapshot.MemoryUsed })},
 
 		{Clients, gauge, "Client connections open now, by loop.", perLoop(func(l *Loop) uint64 { return l.ClientsNow })},
 		{Accepted, counter, "Client connections accepted, by loop.", perLoop(func(l *Loop) uint64 { return l.Accepted })},
@@ -113,8 +153,8 @@ func families() []family {
 		{Closed, counter, "Sessions ended, by reason.", byReason(func(t *Loop) *[codec.Reasons]uint64 { return &t.Closed })},
 		{Dials, counter, "Connections to Telegram that were established.", one(func(v *view) uint64 { return v.sum.Dials })},
 		{DialsFailed, counter, "Connections to Telegram that were not, by reason.", byReason(func(t *Loop) *[codec.Reasons]uint64 { return &t.DialsFailed })},
-		{Streams, gauge, "Clients on an upstream now, by datacenter.", byDC(func(dc DC) uint64 { return dc.StreamsNow })},
-		{Opened, counter, "Clients put on an upstream, by datacenter.", byDC(func(dc DC) uint64 { return dc.Opened })},
+		{Streams, gauge, "Clients on an upstream now, by way and datacenter.", byWay(func(dc *DC) (uint64, uint64) { return dc.StreamsNow, dc.Middle.StreamsNow })},
+		{Opened, counter, "Clients put on an upstream, by way and datacenter.", byWay(func(dc *DC) (uint64, uint64) { return dc.Opened, dc.Middle.Opened })},
 		{UnknownDC, counter, "Clients that asked for an unknown datacenter and got the default one.", one(func(v *view) uint64 { return v.sum.UnknownDC })},
 	}
 }
@@ -144,10 +184,21 @@ func byReason(get func(*Loop) *[codec.Reasons]uint64) func(*view, lineFunc) {
 }
 
 // byDC is a metric with one line per slot of a table by datacenter, summed over the loops.
-func byDC(get func(DC) uint64) func(*view, lineFunc) {
+func byDC(get func(*DC) uint64) func(*view, lineFunc) {
 	return func(v *view, line lineFunc) {
 		for i, label := range dcLabels {
-			line(get(v.sum.DC[i]), "dc", label)
+			line(get(&v.sum.DC[i]), "dc", label)
+		}
+	}
+}
+
+// byWay is byDC for each way to Telegram.
+func byWay(get func(*DC) (direct, middle uint64)) func(*view, lineFunc) {
+	return func(v *view, line lineFunc) {
+		for i, label := range dcLabels {
+			direct, middle := get(&v.sum.DC[i])
+			line(direct, "upstream", "direct", "dc", label)
+			line(middle, "upstream", "middle", "dc", label)
 		}
 	}
 }

@@ -5,9 +5,12 @@
 package stats
 
 import (
+	"net/netip"
 	"time"
 
 	"epoxy/codec"
+	"epoxy/upstream/dcmap"
+	"epoxy/upstream/refresh"
 )
 
 // Source fills a Snapshot. It may be called from any goroutine, one call at a time, and may take as long as the
@@ -19,12 +22,21 @@ type Source interface {
 // Snapshot is the state of the whole process at one moment; the caller of Collect owns it.
 type Snapshot struct {
 	Start          time.Time
+	Now            time.Time // when it was taken; the Exporter's time when the Source does not say
 	Ready          bool
 	Draining       bool
 	ClientsLimit   uint64 // after --max-clients and the descriptor budget
 	ReplayEntries  uint64
 	ReplayCapacity uint64
+	MemoryLimit    uint64 // bytes, after --memory; 0 is none
+	MemoryUsed     uint64 // bytes, of what the limit is about
 	Loops          []Loop // by loop number
+
+	// Of the middle proxies; nil and false in direct mode.
+	TagSet       bool             // there is an ad tag
+	Book         *dcmap.Snapshot  // in use
+	Refresh      *refresh.Status  // of what it is made from
+	ReadyTargets []netip.AddrPort // addresses of ready links, of all loops, with repeats
 }
 
 // Protocols is the length of a table by codec.Protocol.
@@ -55,12 +67,17 @@ type Loop struct {
 	Dials       uint64                // connected
 	DialsFailed [codec.Reasons]uint64
 	DC          [DCSlots]DC // by DCSlot
+	Middle      Middle
 }
 
 // DC is the streams of one datacenter.
 type DC struct {
-	StreamsNow uint64
+	StreamsNow uint64 // direct ones
 	Opened     uint64
+	Middle     MiddleDC
+
+	// Loops that put new clients on this way now: the one or the other is 1 in a loop's table.
+	ByDirect, ByMiddle uint64
 }
 
 // dcLabels are the label values of a DC table: a bounded set, whatever clients ask for.
@@ -95,6 +112,23 @@ func DCSlot(dc codec.DC) int {
 		return slotTest
 	}
 	return slotOther
+}
+
+// SlotDC returns an id that a slot holds, for asking a loop the way to it; 0 for those that have no slot of their own.
+func SlotDC(slot int) codec.DC {
+	switch {
+	case slot == slotCDN:
+		return cdnDC
+	case slot == slotCDN+1:
+		return -cdnDC
+	case slot == slotTest:
+		return testDC + 1
+	case slot > lastDC && slot < slotCDN:
+		return codec.DC(lastDC - slot)
+	case slot > slotOther && slot <= lastDC:
+		return codec.DC(slot)
+	}
+	return 0
 }
 
 // Sum returns the counters of all loops added up.
@@ -138,5 +172,9 @@ func (l *Loop) Add(o *Loop) {
 	for i := range DCSlots {
 		l.DC[i].StreamsNow += o.DC[i].StreamsNow
 		l.DC[i].Opened += o.DC[i].Opened
+		l.DC[i].ByDirect += o.DC[i].ByDirect
+		l.DC[i].ByMiddle += o.DC[i].ByMiddle
+		l.DC[i].Middle.add(&o.DC[i].Middle)
 	}
+	l.Middle.add(&o.Middle)
 }

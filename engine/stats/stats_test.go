@@ -67,8 +67,10 @@ func TestZerosFromTheStart(t *testing.T) {
 		}
 	}
 	for _, label := range dcLabels {
-		if v := got[Streams+`{dc="`+label+`"}`]; v != "0" {
-			t.Errorf("streams of dc %s is %q, want 0", label, v)
+		for _, way := range []string{"direct", "middle"} {
+			if v := got[Streams+`{upstream="`+way+`",dc="`+label+`"}`]; v != "0" {
+				t.Errorf("%s streams of dc %s is %q, want 0", way, label, v)
+			}
 		}
 	}
 	if got[BuildInfo+`{version="v1\"2",commit="abc",go="go1.26"}`] != "1" {
@@ -125,8 +127,8 @@ func TestValues(t *testing.T) {
 		Closed + `{reason="idle_timeout"}`:                    "3",
 		DialsFailed + `{reason="dial_timeout"}`:               "12",
 		Handshakes + `{protocol="tls"}`:                       "7",
-		Streams + `{dc="-2"}`:                                 "6",
-		Opened + `{dc="-2"}`:                                  "9",
+		Streams + `{upstream="direct",dc="-2"}`:               "6",
+		Opened + `{upstream="direct",dc="-2"}`:                "9",
 		Dials:                                                 "6",
 		SecretsTried:                                          "8",
 	} {
@@ -147,9 +149,15 @@ func TestSumIsWhole(t *testing.T) {
 	}
 }
 
-// fill sets every number in v to n.
+// fill sets every number in v to n, but a Most to 1. A map stays as it is.
 func fill(v reflect.Value, n uint64) {
+	if v.Type() == reflect.TypeFor[Most]() {
+		v.SetInt(1)
+		return
+	}
 	switch v.Kind() {
+	case reflect.Int32, reflect.Int64:
+		v.SetInt(int64(n))
 	case reflect.Struct:
 		for i := range v.NumField() {
 			fill(v.Field(i), n)
@@ -158,6 +166,7 @@ func fill(v reflect.Value, n uint64) {
 		for i := range v.Len() {
 			fill(v.Index(i), n)
 		}
+	case reflect.Map:
 	default:
 		v.SetUint(n)
 	}
@@ -170,6 +179,11 @@ func TestDCSlot(t *testing.T) {
 	} {
 		if got := dcLabels[DCSlot(dc)]; got != want {
 			t.Errorf("dc %d is counted as %s, want %s", dc, got, want)
+		}
+	}
+	for slot, label := range dcLabels {
+		if dc := SlotDC(slot); dc != 0 && DCSlot(dc) != slot || dc == 0 && label != "other" {
+			t.Errorf("slot %s is asked for dc %d", label, dc)
 		}
 	}
 	for dc := -32768; dc <= 32767; dc++ {
