@@ -18,7 +18,7 @@ const (
 	defaultClockWindow      = 600 * time.Second // both ways (spec client-protocols 4)
 	defaultBacklog          = 4096
 	defaultNotSentLowat     = 128 << 10 // bytes unsent in the kernel per client
-	defaultUpstreamRcvbuf   = 128 << 10 // bytes waiting in the kernel per upstream socket
+	defaultUpstreamRcvbuf   = 256 << 10 // bytes waiting in the kernel per upstream socket
 	defaultUserTimeout      = 120 * time.Second
 	defaultKeepIdle         = 60 * time.Second
 	defaultKeepInterval     = 30 * time.Second
