@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -86,6 +87,16 @@ func TestMiddle(t *testing.T) {
 		s, err := load(t, strings.Fields(args), nil)
 		if err != nil || s.Middle() != want[0] || s.Fallback() != want[1] {
 			t.Errorf("%q: middle %v, fallback %v, %v", args, s.Middle(), s.Fallback(), err)
+		}
+	}
+}
+
+func TestMiddleFamilies(t *testing.T) {
+	for args, want := range map[string]string{
+		"": "[v4]", "--prefer prefer-v6": "[v4]", "--middle-v6": "[v4 v6]", "--middle-v6 --prefer prefer-v6": "[v6 v4]", "--middle-v6 --prefer only-v6": "[v6]",
+	} {
+		if s, err := load(t, strings.Fields(args), nil); err != nil || fmt.Sprint(s.MiddleFamilies()) != want {
+			t.Errorf("%q: %v, %v; want %s", args, s.MiddleFamilies(), err, want)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"epoxy/codec"
 	"epoxy/codec/rpc"
+	"epoxy/upstream/dcmap"
 )
 
 // Settings is all that an operator may choose. Fill it by Default, Register, parsing and FromEnv, then ask
@@ -119,6 +120,19 @@ func (s *Settings) Middle() bool {
 // Fallback reports whether clients may go to a datacenter directly while no link of it works. With a tag they may not,
 // unless it is optional: what looks like service would earn its owner nothing.
 func (s *Settings) Fallback() bool { return s.Middle() && (s.Tag == nil || s.TagOptional) }
+
+// MiddleFamilies returns the address families of links, the preferred one first: IPv4 alone unless MiddleV6.
+func (s *Settings) MiddleFamilies() []dcmap.Family {
+	switch {
+	case !s.MiddleV6 || s.Prefer == OnlyV4:
+		return []dcmap.Family{dcmap.V4}
+	case s.Prefer == OnlyV6:
+		return []dcmap.Family{dcmap.V6}
+	case s.Prefer == PreferV6:
+		return []dcmap.Family{dcmap.V6, dcmap.V4}
+	}
+	return []dcmap.Family{dcmap.V4, dcmap.V6}
+}
 
 // DefaultStateDir says where state lives when nobody named a place: what systemd gives ($STATE_DIRECTORY),
 // /var/lib/epoxy for root, else the XDG state directory of the user. It is empty when not even $HOME is set.

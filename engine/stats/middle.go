@@ -80,6 +80,15 @@ func (l *Loop) TakeMiddle(c *middle.Counters, waiting int) {
 	}
 }
 
+// TakeWays notes which way the loop sends new clients of each datacenter: middle tells of one whether it is by links;
+// nil is never. Call it on the loop.
+func (l *Loop) TakeWays(middle func(codec.DC) bool) {
+	for slot := range l.DC {
+		by := middle != nil && middle(SlotDC(slot))
+		l.DC[slot].ByMiddle, l.DC[slot].ByDirect = bit(by), bit(!by)
+	}
+}
+
 // ReadyLinks returns how many links take streams now.
 func (l *Loop) ReadyLinks() (n uint64) {
 	for i := range l.DC {

@@ -54,6 +54,21 @@ func TestTakeMiddle(t *testing.T) {
 	}
 }
 
+func TestTakeWays(t *testing.T) {
+	var a, b Loop
+	a.TakeWays(nil)
+	b.TakeWays(func(dc codec.DC) bool { return dc == -3 || dc == 0 })
+	got := scrape(t, Snapshot{Loops: []Loop{a, b}})
+	for name, want := range map[string]string{
+		Ways + `{upstream="direct",dc="-3"}`: "1", Ways + `{upstream="middle",dc="-3"}`: "1", Ways + `{upstream="middle",dc="other"}`: "1",
+		Ways + `{upstream="direct",dc="3"}`: "2", Ways + `{upstream="middle",dc="3"}`: "0",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %s", name, got[name], want)
+		}
+	}
+}
+
 // Every label of the links' metrics is there from the start, with 0.
 func TestLinkZeros(t *testing.T) {
 	got := scrape(t, Snapshot{Loops: make([]Loop, 1)})
