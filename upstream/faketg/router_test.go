@@ -309,8 +309,12 @@ func TestRouterMovesOn(t *testing.T) {
 		if !a.echoed() {
 			t.Errorf("%v: the stream did not move on", f)
 		}
-		if seen := w.tg.Seen(); seen.Streams != 2 || seen.Cut != 1 || seen.Reused > 0 {
+		seen := w.tg.Seen()
+		if seen.Streams != 2 || seen.Cut != 1 || seen.Reused > 0 {
 			t.Errorf("%v: seen %+v", f, seen)
+		}
+		if seen.Streams != seen.OpenStreams+seen.Cut+seen.ClosedByProxy+seen.ClosedByUs {
+			t.Errorf("%v: the sums are wrong: %+v", f, seen)
 		}
 	}
 }
