@@ -80,11 +80,11 @@ func (l *Loop) TakeMiddle(c *middle.Counters, waiting int) {
 	}
 }
 
-// TakeWays notes which way the loop sends new clients of each datacenter: middle tells of one whether it is by links;
+// TakeWays notes which way the loop sends new clients of each datacenter: linked tells of one whether it is by links;
 // nil is never. Call it on the loop.
-func (l *Loop) TakeWays(middle func(codec.DC) bool) {
+func (l *Loop) TakeWays(linked func(codec.DC) bool) {
 	for slot := range l.DC {
-		by := middle != nil && middle(SlotDC(slot))
+		by := linked != nil && linked(SlotDC(slot))
 		l.DC[slot].ByMiddle, l.DC[slot].ByDirect = bit(by), bit(!by)
 	}
 }
