@@ -21,6 +21,7 @@ import (
 	"epoxy/engine/session"
 	"epoxy/upstream"
 	"epoxy/upstream/direct"
+	"epoxy/upstream/middle"
 )
 
 // Engine is one running proxy. Its methods may be called from any goroutine.
@@ -32,6 +33,8 @@ type Engine struct {
 	store   *replay.Store
 	profile faketls.Profile // of every port, until a front is measured
 	limit   int64           // clients at most
+	memory  int64           // bytes that the process may take; 0 is not known
+	book    *telegram       // Telegram's address book; nil in direct mode
 	started time.Time
 
 	// Shared by all loops; touched at accept and at the end of a session.
@@ -55,6 +58,8 @@ type loop struct {
 	reactor   *reactor.Reactor
 	env       *session.Env
 	direct    *direct.Router
+	middle    *middle.Router // nil in direct mode
+	route     *route
 	listeners []*reactor.Listener
 	refused   uint64 // clients over the limit
 }
@@ -62,9 +67,6 @@ type loop struct {
 // New builds an engine of settings that Validate accepted; nothing listens yet. It raises the descriptor limit
 // and GOMAXPROCS.
 func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
-	if set.Upstream == config.UpstreamMiddle {
-		return nil, errors.New("engine: --upstream middle is not built yet; use direct or auto")
-	}
 	if len(set.Secrets) == 0 {
 		return nil, errors.New("engine: no secret; give --secret")
 	}
@@ -72,6 +74,10 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 		set: set, log: log, store: replay.New(0), empty: make(chan struct{}),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		profile: faketls.Fallback(func(p []byte) { _, _ = rand.Read(p) }),
+	}
+	e.limitMemory()
+	if err := e.openBook(); err != nil {
+		return nil, err
 	}
 	cpus := reactor.CPUs()
 	n := set.Loops
@@ -100,9 +106,11 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 
 // Descriptors that are not for clients.
 const (
-	reserveFiles  = 64 // log, state, admin door, upstream dials in flight
-	filesPerLoop  = 8  // epoll, eventfds, timerfd, spare
-	filesPerPeers = 2  // a direct client: its own socket and the datacenter's
+	reserveFiles  = 64  // log, state, admin door, upstream dials in flight
+	filesPerLoop  = 8   // epoll, eventfds, timerfd, spare
+	filesDirect   = 2   // a direct client: its own socket and the datacenter's
+	filesLinked   = 1   // a client on a link
+	filesPerLinks = 256 // links of one loop to all datacenters, at most by far
 )
 
 // budget raises the descriptor limit and sets how many clients fit.
@@ -112,7 +120,14 @@ func (e *Engine) budget(loops int) error {
 		e.log.Warn("the descriptor limit could not be raised", slog.Any("error", err))
 	}
 	reserve := reserveFiles + loops*(filesPerLoop+len(e.set.Listen))
-	fit := (int64(min(files, 1<<31)) - int64(reserve)) / filesPerPeers
+	each := int64(filesDirect)
+	if e.book != nil {
+		reserve += min(loops*filesPerLinks, int(min(files, 1<<20))/8)
+		if !e.set.Fallback() {
+			each = filesLinked
+		}
+	}
+	fit := (int64(min(files, 1<<31)) - int64(reserve)) / each
 	if fit < 1 {
 		return fmt.Errorf("engine: a descriptor limit of %d leaves no room for clients; raise it (ulimit -n, LimitNOFILE=) above %d", files, reserve+64)
 	}
@@ -135,11 +150,14 @@ func (e *Engine) addLoop(i, cpu int) error {
 		return fmt.Errorf("engine: loop %d: %w", i, err)
 	}
 	l := &loop{reactor: r}
-	l.direct = direct.NewRouter(r, e.table(), &upstream.DialOptions{
+	dial := &upstream.DialOptions{
 		BindV4: e.set.BindV4, BindV6: e.set.BindV6, Interface: e.set.Interface, Mark: e.set.Mark,
 		RecvBuffer: e.set.UpstreamRcvbuf,
-	})
-	l.env = session.NewEnv(r, l.direct, e.store)
+	}
+	l.direct = direct.NewRouter(r, e.table(), dial)
+	l.middle = e.newMiddle(i, r, dial)
+	l.route = &route{middle: l.middle, direct: l.direct, fallback: e.set.Fallback(), loop: i, log: e.log}
+	l.env = session.NewEnv(r, l.route, e.store)
 	l.env.Gone = e.left
 	e.loops = append(e.loops, l)
 	return nil
@@ -227,6 +245,7 @@ func (e *Engine) Start() error {
 		close(e.done)
 	}()
 	go e.keepHouse()
+	e.runBook()
 	e.started = time.Now()
 	e.ready = true
 	return nil
@@ -307,6 +326,7 @@ func (e *Engine) Stop() {
 	}
 	started := e.ready
 	e.mu.Unlock()
+	e.stopBook()
 	e.stopLoops()
 	if started {
 		<-e.done

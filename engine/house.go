@@ -2,6 +2,7 @@ package engine
 
 import (
 	"runtime/debug"
+	"runtime/metrics"
 	"time"
 
 	"epoxy/codec"
@@ -9,9 +10,8 @@ import (
 )
 
 const (
-	houseTime   = 10 * time.Second // between looks
-	houseWorth  = 256              // compacted or ended sessions since the last time that make giving memory back worth a collection
-	collectTime = 2 * time.Second  // Collect waits no longer for one loop
+	houseTime  = 10 * time.Second // between looks
+	houseWorth = 256              // compacted or ended sessions since the last time that make giving memory back worth a collection
 )
 
 // keepHouse gives memory back to the kernel after sessions went idle or ended. A compacted session drops
@@ -54,10 +54,25 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.Draining = e.draining.Load()
 	s.ClientsLimit = uint64(e.limit)
 	s.ReplayEntries, s.ReplayCapacity = e.store.Len()
+	s.Now = time.Now()
+	s.TagSet = e.set.Tag != nil
+	s.MemoryLimit = uint64(max(e.memory, 0))
+	s.MemoryUsed = memoryUsed()
+	if e.book != nil {
+		s.Book, s.Refresh = e.book.Current(), e.book.Status()
+		s.ReadyTargets = e.readyTargets()
+	}
 	s.Loops = make([]stats.Loop, len(e.loops))
 	for i, l := range e.loops {
 		_ = l.reactor.Call(func() { l.collect(&s.Loops[i]) })
 	}
+}
+
+// memoryUsed returns what the runtime's limit is about: memory mapped by Go and not given back.
+func memoryUsed() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
 // collect copies the loop's counters. On the loop.
@@ -82,6 +97,14 @@ func (l *loop) collect(to *stats.Loop) {
 		slot := &to.DC[stats.DCSlot(codec.DC(id))]
 		slot.StreamsNow += uint64(n.Open)
 		slot.Opened += n.Opened
+	}
+	if l.middle != nil {
+		to.TakeMiddle(&l.middle.Count, l.middle.Waiting())
+		to.TelegramUp += l.middle.Count.BytesUp
+		to.TelegramDown += l.middle.Count.BytesDown
+		to.TakeWays(l.route.linked)
+	} else {
+		to.TakeWays(nil)
 	}
 	for _, n := range r.AcceptErrors {
 		to.AcceptErrors += n
