@@ -13,7 +13,7 @@ func block(p path, key *[32]byte, in [BlockSize]byte) (out [BlockSize]byte) {
 		return slow
 	}
 	var k schedule
-	expandKey(&k, key)
+	k.Expand(key)
 	encryptNI(&k, &in, &out[0], &out[0], 1) // CBC of a block of zeros with in as the IV is the cipher of in
 	return out
 }

@@ -10,34 +10,33 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"unsafe"
+
+	"epoxy/codec/aesni"
 )
 
 // BlockSize is the length of a block in bytes: what goes in is a multiple of it.
-const BlockSize = aes.BlockSize
-
-// rounds is how many AES-256 has; one key more is needed.
-const rounds = 14
+const BlockSize = aesni.BlockSize
 
 // stride is the most bytes that go into the assembly at once, 80 microseconds of encryption: a goroutine cannot be
 // stopped there, and the garbage collector would wait for it. It can be stopped where a function begins that is not
 // inlined and is no assembly, which is what the methods crypt are for.
 const stride = 64 << 10
 
-// schedule is the round keys in the order of their use.
-type schedule [rounds + 1][BlockSize]byte
-
-// path is the way that the blocks go.
-type path uint8
+// Short words for what aesni shares.
+type (
+	schedule = aesni.Schedule
+	path     = aesni.Path
+)
 
 // The paths.
 const (
-	ordinary path = iota // crypto/cipher
-	aesNI                // amd64, 8 blocks of 128 bits side by side
-	vaes                 // amd64 with AVX2, 16 blocks in pairs side by side
+	ordinary = aesni.Ordinary
+	aesNI    = aesni.NI
+	vaes     = aesni.VAES
 )
 
 // best is the fastest path of this CPU.
-var best = detect()
+var best = aesni.Best()
 
 // Decrypter decrypts one stream: about 280 bytes, which it does not share. It belongs to one loop. Do not use a
 // Decrypter and a copy of it: they may advance one IV. The zero Decrypter is not usable.
@@ -57,8 +56,8 @@ func newDecrypter(p path, key *[32]byte, iv *[BlockSize]byte) Decrypter {
 	case ordinary:
 		d.std = cipher.NewCBCDecrypter(newBlock(key), iv[:])
 	case aesNI, vaes:
-		expandKey(&d.keys, key)
-		invertKeys(&d.keys)
+		d.keys.Expand(key)
+		d.keys.Invert()
 	}
 	return d
 }
@@ -103,7 +102,7 @@ func newEncrypter(p path, key *[32]byte, iv *[BlockSize]byte) Encrypter {
 	case ordinary:
 		e.std = cipher.NewCBCEncrypter(newBlock(key), iv[:])
 	case aesNI, vaes:
-		expandKey(&e.keys, key)
+		e.keys.Expand(key)
 	}
 	return e
 }

@@ -2,14 +2,7 @@
 
 package cbc
 
-// detect knows no assembly here.
-func detect() path { return ordinary }
-
-// The rest is never called: no other path is taken.
-
-func expandKey(*schedule, *[32]byte) {}
-
-func invertKeys(*schedule) {}
+// None of these is called: no path leads here.
 
 func decryptNI(*schedule, *[BlockSize]byte, *byte, *byte, int) {}
 

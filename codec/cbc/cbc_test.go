@@ -12,8 +12,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-func (p path) String() string { return [...]string{"ordinary", "aesNI", "vaes"}[p] }
-
 // paths are those of this CPU, which are in the order of what they need.
 func paths() []path { return []path{ordinary, aesNI, vaes}[:best+1] }
 

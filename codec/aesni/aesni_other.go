@@ -1,0 +1,12 @@
+//go:build !amd64
+
+package aesni
+
+// best knows no assembly here.
+func best() Path { return Ordinary }
+
+// The rest is never called: no other path is taken.
+
+func expand(*Schedule, *[32]byte) {}
+
+func invert(*Schedule) {}
