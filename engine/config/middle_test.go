@@ -95,7 +95,7 @@ func TestMiddleFamilies(t *testing.T) {
 	for args, want := range map[string]string{
 		"": "[v4]", "--prefer prefer-v6": "[v4]", "--middle-v6": "[v4 v6]", "--middle-v6 --prefer prefer-v6": "[v6 v4]", "--middle-v6 --prefer only-v6": "[v6]",
 	} {
-		if s, err := load(t, strings.Fields(args), nil); err != nil || fmt.Sprint(s.MiddleFamilies()) != want {
+		if s, err := load(t, strings.Fields(args), nil); err != nil || fmt.Sprintf("%v", s.MiddleFamilies()) != want {
 			t.Errorf("%q: %v, %v; want %s", args, s.MiddleFamilies(), err, want)
 		}
 	}

@@ -85,7 +85,7 @@ func connections(v *view) []stat {
 		num("ready_targets", t.ready), num("allocated_targets", t.active+t.inactive), num("active_targets", t.active),
 		num("inactive_targets", t.inactive), num("free_targets", 0),
 		num("max_connections", v.Snapshot.ClientsLimit), num("active_special_connections", s.ClientsNow), num("max_special_connections", v.Snapshot.ClientsLimit),
-		num("tcp_readv_bytes", s.ClientUp+s.TelegramDown+s.Middle.BytesDown), num("tcp_writev_bytes", s.ClientDown+s.TelegramUp+s.Middle.BytesUp),
+		num("tcp_readv_bytes", s.ClientUp+s.TelegramDown), num("tcp_writev_bytes", s.ClientDown+s.TelegramUp),
 		num("accept_calls_failed", s.AcceptErrors), num("accept_connection_limit_failed", s.Refused[codec.ReasonLimit]),
 	}
 }

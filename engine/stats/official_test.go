@@ -107,7 +107,7 @@ func TestOfficialValues(t *testing.T) {
 	for name, want := range map[string]string{
 		"pid": strconv.Itoa(os.Getpid()), "start_time": "1699990000", "current_time": "1700000000", "uptime": "10000", "vmrss_bytes": "123",
 		"outbound_connections": "14", "ready_outbound_connections": "13", "outbound_connections_created": "36", "total_connect_failures": "5",
-		"inbound_connections": "40", "inbound_connections_accepted": "100", "tcp_readv_bytes": "25", "tcp_writev_bytes": "15",
+		"inbound_connections": "40", "inbound_connections_accepted": "100", "tcp_readv_bytes": "5", "tcp_writev_bytes": "5",
 		"accept_calls_failed": "2", "accept_connection_limit_failed": "3", "total_accept_connections_failed": "0 2 3 0 0",
 		"config_loaded_at": "1699999000", "workers": "2", "tot_forwarded_queries": "50", "dropped_queries": "3", "tot_forwarded_responses": "67", "dropped_responses": "9",
 		"tot_forwarded_simple_acks": "8", "total_special_connections": "40", "total_max_special_connections": "500", "total_connections": "54",

@@ -57,7 +57,7 @@ type Loop struct {
 	ScanWaits    uint64 // times that a long search for the secret waited for its budget
 
 	ClientUp, ClientDown         uint64 // bytes from and to clients
-	TelegramUp, TelegramDown     uint64 // bytes to and from Telegram
+	TelegramUp, TelegramDown     uint64 // bytes to and from Telegram, links included
 	ClientPauses, TelegramPauses uint64 // times that reading a side rested because the other side was slow
 
 	Refused     [codec.Reasons]uint64 // turned away before a session began
