@@ -20,6 +20,13 @@ func (r *Router) relieve() {
 	r.eachLink((*link).pause)
 }
 
+// lighter says that memory was given back, for which paused links may wait.
+func (r *Router) lighter() {
+	if r.heldBack {
+		r.later()
+	}
+}
+
 // unpause reads the links again.
 func (r *Router) unpause() {
 	if r.heldBack && r.held < r.opts.Budget/100*readBelow {

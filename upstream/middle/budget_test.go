@@ -110,6 +110,66 @@ func TestPauseAndResume(t *testing.T) {
 	}
 }
 
+// What comes between Resume and the turn that delivers the queue stays behind it.
+func TestOrderAfterResume(t *testing.T) {
+	w := newWorld(t, oneAddr, Options{})
+	c := w.opened(1)[0]
+	p := w.peerOf(c)
+	c.s.Pause()
+	p.answer(c.id(), packet(1, 64))
+	c.s.Resume()
+	p.answer(c.id(), packet(2, 64))
+	w.turn()
+	if len(c.got) != 2 || !bytes.Equal(c.got[0], packet(1, 64)) || !bytes.Equal(c.got[1], packet(2, 64)) {
+		t.Fatalf("%d answers, or in another order", len(c.got))
+	}
+}
+
+// Padded answers carry 0 to 3 bytes of padding, each as often (spec client-protocols 2.2), alone or together in a read.
+func TestPadding(t *testing.T) {
+	w := newWorld(t, oneAddr, Options{})
+	c := w.open(2, codec.Padded)
+	w.up()
+	p := w.peerOf(c)
+	sink := &deaf{}
+	c.s.(*Stream).sink = sink
+	for _, n := range []int{1, 2} {
+		var seen [4 * 2]int
+		for range 400 {
+			var bodies [][]byte
+			for range n {
+				bodies = append(bodies, rpc.AppendAnswer(nil, 0, c.id(), packet(1, 64)))
+			}
+			before := sink.bytes
+			p.send(bodies...)
+			seen[sink.bytes-before-n*68]++
+		}
+		if n == 1 {
+			for i, k := range seen[:4] {
+				if k < 50 || k > 150 {
+					t.Fatalf("%d of 400 answers with %d bytes: %v", k, i, seen)
+				}
+			}
+		} else if seen[0] == 0 || seen[6] == 0 || seen[7] != 0 {
+			t.Fatalf("two answers: %v", seen)
+		}
+	}
+}
+
+// Links that are paused are read again when a client that leaves takes its queue along.
+func TestUnpausedByLeave(t *testing.T) {
+	w := newWorld(t, oneAddr, Options{Budget: 1 << 20})
+	c := w.opened(1)[0]
+	p := w.peerOf(c)
+	c.s.Pause()
+	p.answer(c.id(), packet(1, 1<<20))
+	w.task().WantsGo = false // as if the turn were still to come
+	c.s.Close(codec.ReasonClientClosed)
+	if w.turn(); p.socket.Paused || w.r.Waiting() != 0 {
+		t.Fatalf("paused %v, %d bytes wait", p.socket.Paused, w.r.Waiting())
+	}
+}
+
 // Over 80 % of the loop's budget the largest queues are closed, small ones never.
 func TestShed(t *testing.T) {
 	w := newWorld(t, oneAddr, Options{Budget: 10 << 20})

@@ -42,42 +42,6 @@ func (n *lane) up(room, wire []byte) {
 	n.p.socket.Out = n.p.socket.Out[:0]
 }
 
-// Nothing is allocated per packet, either way, whole or torn, one or several in a read.
-func TestAllocations(t *testing.T) {
-	for _, transport := range transports {
-		n := newLane(t, transport)
-		room := make([]byte, 64<<10)
-		packets := frame.Append(nil, transport, packet(1, 200), nil)
-		packets = frame.Append(packets, transport, packet(2, 9000), nil)
-		if got := testing.AllocsPerRun(200, func() {
-			n.up(room, packets)
-			n.up(room, packets[:150])
-			n.up(room, packets[150:])
-		}); got != 0 {
-			t.Errorf("%v up: %v allocations", transport, got)
-		}
-		one := rpc.AppendAnswer(nil, 0, n.c.id(), packet(1, 200))
-		two := rpc.AppendAnswer(nil, 0, n.c.id(), packet(1, 9000))
-		ack := rpc.AppendSimpleAck(nil, n.c.id(), 1<<31)
-		wire := make([]byte, 0, 64<<10)
-		if got := testing.AllocsPerRun(200, func() {
-			wire = n.p.enc.Append(wire[:0], one)
-			n.p.data(n.p.enc.Flush(wire, 0))
-			wire = n.p.enc.Append(wire[:0], one)
-			wire = n.p.enc.Append(wire, ack)
-			wire = n.p.enc.Append(wire, two)
-			wire = n.p.enc.Flush(wire, 0)
-			n.p.data(wire[:1000])
-			n.p.data(wire[1000:])
-		}); got != 0 {
-			t.Errorf("%v down: %v allocations", transport, got)
-		}
-		if n.sink.bytes == 0 {
-			t.Error("nothing came down")
-		}
-	}
-}
-
 // A busy loop's packet, up: frame, request, checksum, encryption.
 func BenchmarkUp(b *testing.B) {
 	for _, size := range []int{192, 1456, 16 << 10} {

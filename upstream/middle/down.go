@@ -51,6 +51,18 @@ func (b *batch) parcel(s *Stream) *parcel {
 	return &b.parcels[s.parcel-1]
 }
 
+// forget drops what a panic left behind: its bodies are gone.
+func (b *batch) forget() {
+	for i := range b.parcels {
+		if s := b.parcels[i].stream; s != nil {
+			s.parcel = 0
+		}
+	}
+	clear(b.parcels)
+	clear(b.segments)
+	b.segments, b.parcels = b.segments[:0], b.parcels[:0]
+}
+
 // deliver empties the batch.
 func (r *Router) deliver() {
 	b := &r.batch
@@ -231,4 +243,5 @@ func (r *Router) drop(q *queue) {
 		buf.Chunk.Put(b)
 	}
 	q.chunks = nil
+	r.lighter()
 }

@@ -78,6 +78,7 @@ func (s *Stream) keep(p []byte, size int) {
 func (r *Router) put(b *buf.Buffer) {
 	r.held -= cap(b.B)
 	buf.Partial.Put(b)
+	r.lighter()
 }
 
 // request sends one packet up.

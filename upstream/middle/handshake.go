@@ -108,11 +108,13 @@ func (l *link) report(was Stage, why codec.Reason) (mute bool) {
 	if why == codec.ReasonLinkRefused {
 		r.Count.refuse(l.code)
 	}
-	if why == codec.ReasonLinkSelector && r.opts.Stale != nil && r.loop.Now() >= r.staleAt {
+	// One that does not know our selector may also end the link at our nonce.
+	stale := why == codec.ReasonLinkSelector || was == Nonce && (why == codec.ReasonUpstreamClosed || why == codec.ReasonUpstreamReset)
+	if stale && r.opts.Stale != nil && r.loop.Now() >= r.staleAt {
 		r.staleAt = r.loop.Now() + staleEvery
 		r.opts.Stale()
 	}
-	if mute || why == codec.ReasonLinkSelector {
+	if mute || stale {
 		_, _, ok := r.book.Alternate(r.loop.Unix())
 		r.oldKey = ok && !l.old
 	}

@@ -133,6 +133,9 @@ func (l *link) Data(_ upstream.Socket, p []byte) {
 		l.pinged = false
 		l.socket.SetTimer(l.heardAt + pingTime)
 	}
+	if len(r.batch.parcels) > 0 {
+		r.batch.forget()
+	}
 	l.dec.Feed(p)
 	var fault error
 	for fault == nil && l.stage != Dead {

@@ -275,38 +275,6 @@ func TestFallback(t *testing.T) {
 	}
 }
 
-// Pools: warm ones before the first client, more links with more streams, none when they are gone for a minute.
-func TestPoolSize(t *testing.T) {
-	w := newWorld(t, "proxy_for 2 192.0.2.1:1; proxy_for 2 192.0.2.1:2; proxy_for 4 192.0.2.4:1;", Options{Warm: []codec.DC{2, -2}})
-	w.up()
-	if len(w.alive()) != 1 {
-		t.Fatalf("%d warm links", len(w.alive()))
-	}
-	var list []*client
-	for range 3 * linkShare {
-		list = append(list, w.open(2, codec.Padded))
-	}
-	w.up()
-	if n := len(w.alive()); n != 4 {
-		t.Fatalf("%d links for %d streams", n, len(list))
-	}
-	four := w.open(4, codec.Padded)
-	w.up()
-	four.s.Close(codec.ReasonClientClosed)
-	for _, c := range list {
-		c.s.Close(codec.ReasonClientClosed)
-	}
-	for range 80 {
-		w.pass(1000)
-		for _, p := range w.alive() {
-			p.data(p.enc.Flush([]byte{4, 0, 0, 0}, 0))
-		}
-	}
-	if n := len(w.alive()); n != 1 || w.r.Count.ByDC[2].Links[Ready] != 1 {
-		t.Fatalf("%d links are left", n)
-	}
-}
-
 // The end of the loop ends every stream, held ones and bound ones, once.
 func TestShutdown(t *testing.T) {
 	w := newWorld(t, oneAddr+"proxy_for 4 192.0.2.4:1;", Options{})

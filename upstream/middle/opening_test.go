@@ -207,7 +207,11 @@ func TestChangedSecret(t *testing.T) {
 		p.takeNonce()
 		seen = append(seen, p.theirs.Selector)
 		p.nonce.Selector = 1
-		p.data(p.enc.Append(nil, p.nonce.Append(nil)))
+		if closes {
+			p.socket.H.EOF(p.socket)
+		} else {
+			p.data(p.enc.Append(nil, p.nonce.Append(nil)))
+		}
 		for n := len(w.loop.Dialed); n == len(w.loop.Dialed); {
 			w.pass(100)
 		}
