@@ -4,8 +4,8 @@
 //
 // Key stream and message lie on one grid that starts where a block starts, before the first byte when that stands inside
 // one. In both functions: AX round keys, BX bytes from here to the end on the grid, DX bytes to skip on it, SI src and DI
-// dst on it. A group of blocks goes through the cipher together, however few of them are needed, for they take hardly
-// longer than one; then a ladder adds whole steps of the grid as far as the message goes. The part of a block at
+// dst on it. A group of blocks goes through the cipher together, however few of them are needed: the first few take no
+// longer than one. Then a ladder adds whole steps of the grid as far as the message goes. The part of a block at
 // either end is up to part.
 
 // A counter is two words, the low one first; the cipher wants the bytes the other way round.
@@ -34,43 +34,50 @@ DATA down<>+16(SB)/8, $0x8080808080808080
 DATA down<>+24(SB)/8, $0x8080808080808080
 GLOBL down<>(SB), RODATA|NOPTR, $32
 
-// part adds the key stream R11:R10 to R9 bytes, 1 to 15, from R12 to R13. CX, DX, R8 to R13 are lost. From 4 bytes on it
-// takes the first and the last 8, or 4, which may overlap; both are loaded before one is stored, for dst may be src.
+// part adds the key stream X0 to R9 bytes, 1 to 15, from R12 to R13. X0, X8 to X10, R8 to R13 are lost. From 4 bytes on
+// it takes the first and the last 8, or 4, which may overlap; both are loaded before one is stored, for dst may be src.
 TEXT part<>(SB), NOSPLIT, $0-0
-	CMPQ R9, $8
-	JLT  four
-	MOVQ (R12), R8
-	MOVQ -8(R12)(R9*1), DX
-	XORQ R10, R8
-	LEAQ -64(R9*8), CX
-	SHRQ CX, R11, R10
-	XORQ R10, DX
-	MOVQ R8, (R13)
-	MOVQ DX, -8(R13)(R9*1)
+	LEAQ   down<>(SB), R8
+	CMPQ   R9, $8
+	JLT    four
+	MOVQ   (R12), X9
+	MOVQ   -8(R12)(R9*1), X10
+	PXOR   X0, X9
+	MOVOU  -8(R8)(R9*1), X8
+	PSHUFB X8, X0
+	PXOR   X0, X10
+	MOVQ   X9, (R13)
+	MOVQ   X10, -8(R13)(R9*1)
 	RET
 
 four:
-	CMPQ R9, $4
-	JLT  one
-	MOVL (R12), R8
-	MOVL -4(R12)(R9*1), DX
-	XORL R10, R8
-	LEAQ -32(R9*8), CX
-	SHRQ CX, R10
-	XORL R10, DX
-	MOVL R8, (R13)
-	MOVL DX, -4(R13)(R9*1)
+	CMPQ   R9, $4
+	JLT    few
+	MOVL   (R12), X9
+	MOVL   -4(R12)(R9*1), X10
+	PXOR   X0, X9
+	MOVOU  -4(R8)(R9*1), X8
+	PSHUFB X8, X0
+	PXOR   X0, X10
+	MOVL   X9, (R13)
+	MOVL   X10, -4(R13)(R9*1)
 	RET
 
-one:
+few:
+	MOVL X0, R10
+	JMP  few<>(SB)
+
+// few is part for 1 to 3 bytes and the key stream R10.
+TEXT few<>(SB), NOSPLIT, $0-0
+next:
 	MOVBLZX (R12), R8
 	XORL    R10, R8
 	MOVB    R8, (R13)
-	SHRQ    $8, R10
+	SHRL    $8, R10
 	INCQ    R12
 	INCQ    R13
 	DECQ    R9
-	JNE     one
+	JNE     next
 	RET
 
 // COUNT puts the next counter behind the first round key.
@@ -176,9 +183,6 @@ head:
 	LEAQ  down<>(SB), R10
 	MOVOU (R10)(DX*1), X8
 	PSHUFB X8, X0
-	MOVQ  X0, R10
-	PSRLO $8, X0
-	MOVQ  X0, R11
 	CALL  part<>(SB)
 	XORL  DX, DX
 	CMPQ  BX, $16
@@ -216,9 +220,6 @@ rest7:
 tail:
 	TESTQ BX, BX
 	JEQ   done
-	MOVQ  X0, R10
-	PSRLO $8, X0
-	MOVQ  X0, R11
 	MOVQ  BX, R9
 	MOVQ  SI, R12
 	MOVQ  DI, R13
@@ -233,13 +234,14 @@ done:
 	VPADDQ  Y13, Y15, Y15;   \
 	VPXOR   Y12, pair, pair
 
-// WIDE does OP with the round key at off on 4 or 8 pairs.
+// WIDE does OP with the round key at off on 4 to 8 pairs.
 #define WIDE4(OP, off) \
 	VBROADCASTI128 off(AX), Y8;                                  \
 	OP Y8, Y0, Y0; OP Y8, Y1, Y1; OP Y8, Y2, Y2; OP Y8, Y3, Y3
-#define WIDE8(OP, off) \
-	WIDE4(OP, off);                                              \
-	OP Y8, Y4, Y4; OP Y8, Y5, Y5; OP Y8, Y6, Y6; OP Y8, Y7, Y7
+#define WIDE5(OP, off) WIDE4(OP, off); OP Y8, Y4, Y4
+#define WIDE6(OP, off) WIDE5(OP, off); OP Y8, Y5, Y5
+#define WIDE7(OP, off) WIDE6(OP, off); OP Y8, Y6, Y6
+#define WIDE8(OP, off) WIDE7(OP, off); OP Y8, Y7, Y7
 
 // WIDEENCRYPT is ENCRYPT for pairs.
 #define WIDEENCRYPT(WIDE) \
@@ -263,6 +265,36 @@ done:
 #define WIDERUNG(off, pair, rest) CMPQ BX, $(off+32); JLT rest; WIDEADD(off, pair)
 #define WIDEREST(off, pair) ADDQ $off, SI; ADDQ $off, DI; SUBQ $off, BX; VMOVDQA pair, Y0; JMP tail
 
+// widepart is part in the encoding that does not have to save the upper half of a register.
+TEXT widepart<>(SB), NOSPLIT, $0-0
+	LEAQ    down<>(SB), R8
+	CMPQ    R9, $8
+	JLT     four
+	VMOVQ   (R12), X9
+	VMOVQ   -8(R12)(R9*1), X10
+	VPXOR   X0, X9, X9
+	VPSHUFB -8(R8)(R9*1), X0, X0
+	VPXOR   X0, X10, X10
+	VMOVQ   X9, (R13)
+	VMOVQ   X10, -8(R13)(R9*1)
+	RET
+
+four:
+	CMPQ    R9, $4
+	JLT     few
+	VMOVD   (R12), X9
+	VMOVD   -4(R12)(R9*1), X10
+	VPXOR   X0, X9, X9
+	VPSHUFB -4(R8)(R9*1), X0, X0
+	VPXOR   X0, X10, X10
+	VMOVD   X9, (R13)
+	VMOVD   X10, -4(R13)(R9*1)
+	RET
+
+few:
+	VMOVD X0, R10
+	JMP   few<>(SB)
+
 // func xorVAES(keys *aesni.Schedule, lo, hi uint64, skip int, dst, src *byte, n int)
 //
 // The grid is one of pairs. When the message starts inside a block, that is the second of the first pair, so that all
@@ -284,7 +316,7 @@ TEXT ·xorVAES(SB), NOSPLIT, $0-56
 
 even:
 	VMOVQ          R8, X15
-	VPINSRQ        $1, hi+16(FP), X15, X15
+	VMOVHPS        hi+16(FP), X15, X15
 	VINSERTI128    $1, X15, Y15, Y15
 	VPADDQ         first<>(SB), Y15, Y15      // the next two counters
 	VMOVDQU        reverse<>(SB), Y14
@@ -297,10 +329,16 @@ group:
 	WIDECOUNT(Y2)
 	WIDECOUNT(Y3)
 	CMPQ BX, $128
-	JLE  narrow
+	JLE  four
 	WIDECOUNT(Y4)
+	CMPQ BX, $160
+	JLE  five
 	WIDECOUNT(Y5)
+	CMPQ BX, $192
+	JLE  six
 	WIDECOUNT(Y6)
+	CMPQ BX, $224
+	JLE  seven
 	WIDECOUNT(Y7)
 	WIDEENCRYPT(WIDE8)
 
@@ -326,7 +364,19 @@ next:
 	VZEROUPPER
 	RET
 
-narrow:
+seven:
+	WIDEENCRYPT(WIDE7)
+	JMP ready
+
+six:
+	WIDEENCRYPT(WIDE6)
+	JMP ready
+
+five:
+	WIDEENCRYPT(WIDE5)
+	JMP ready
+
+four:
 	WIDEENCRYPT(WIDE4)
 	JMP ready
 
@@ -341,9 +391,7 @@ head:
 	VEXTRACTI128 $1, Y0, X0
 	LEAQ         down<>(SB), R10
 	VPSHUFB      -16(R10)(DX*1), X0, X0
-	VMOVQ        X0, R10
-	VPEXTRQ      $1, X0, R11
-	CALL         part<>(SB)
+	CALL         widepart<>(SB)
 	XORL         DX, DX
 	CMPQ         BX, $32
 	JLE          done
@@ -390,12 +438,10 @@ tail:
 last:
 	TESTQ   BX, BX
 	JEQ     done
-	VMOVQ   X0, R10
-	VPEXTRQ $1, X0, R11
 	MOVQ    BX, R9
 	MOVQ    SI, R12
 	MOVQ    DI, R13
-	CALL    part<>(SB)
+	CALL    widepart<>(SB)
 
 done:
 	VZEROUPPER
