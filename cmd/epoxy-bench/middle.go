@@ -29,7 +29,7 @@ const middleHelp = `Faults of the middle proxies, each as --fault WORD:
   on an open link   then=WORD, once, after=N answers or at the end of its life:
                     sum, seq, odd, short, huge, torn, fin, reset, silence, stray-answer, stray-close,
                     stray-ack, unknown, empty, large, deaf, pings, ping, malformed, close-stream,
-                    close-streams, close-conn
+                    close-streams, close-conn, not-found
   no faults         pad-each, filler: how some middle proxies fill up their frames
 
 While it runs, --config-listen takes orders too:

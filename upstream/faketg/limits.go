@@ -36,6 +36,7 @@ const (
 	tornSize      = 4096               // bytes of the answer that is torn
 	floodPings    = 1000               // a proxy answers 100 a second (spec upstream-protocols 8)
 	unknownWord   = 0x0badf00d         // names no message
+	notFound      = 1<<32 - 404        // the transport error -404 (spec client-protocols 2.4)
 )
 
 // forbiddenFlags are bits of a handshake that are 0 (spec upstream-protocols 2.5).

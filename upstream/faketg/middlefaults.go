@@ -78,13 +78,14 @@ const (
 	FaultCloseStream        // CLOSE_EXT for one stream, which is fine
 	FaultCloseStreams       // CLOSE_EXT for all streams
 	FaultCloseConn          // CLOSE_CONN for one stream, which is the proxy's message
+	FaultNotFound           // the answer -404 for one stream, as to an unknown key (spec client-protocols 2.4)
 	faultCount
 )
 
 var faultNames = [faultCount]string{
 	"none", "sum", "seq", "odd", "short", "huge", "torn", "fin", "reset", "silence", "stray-answer", "stray-close",
 	"stray-ack", "unknown", "empty", "large", "deaf", "pings", "ping", "malformed", "close-stream", "close-streams",
-	"close-conn",
+	"close-conn", "not-found",
 }
 
 // String returns the word that ParseFault takes.

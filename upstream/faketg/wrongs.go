@@ -123,6 +123,10 @@ func (m *Middle) do(out []byte, f Fault) []byte {
 			m.seen.ClosedByUs++
 			out = m.send(out, rpc.AppendCloseConn(nil, id))
 		}
+	case FaultNotFound:
+		if live {
+			out = m.send(out, rpc.AppendAnswer(nil, 0, id, binary.LittleEndian.AppendUint32(nil, notFound)))
+		}
 	}
 	return out
 }

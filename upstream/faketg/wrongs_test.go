@@ -189,6 +189,7 @@ func TestMiddleFaultBytes(t *testing.T) {
 		FaultCloseStream:  {"18000000 01000000 a234b65e 0500000000000000", 0, 1, EndNone},
 		FaultCloseStreams: {"18000000 01000000 a234b65e 0500000000000000", 0, 2, EndNone},
 		FaultCloseConn:    {"18000000 01000000 5d42cf1f 0500000000000000", 0, 1, EndNone},
+		FaultNotFound:     {"20000000 01000000 0dda0344 00000000 0500000000000000 6cfeffff", 0, 1, EndNone},
 	} {
 		for _, offer := range []uint32{0, rpc.HandshakeCRC32C} {
 			m, seen, p := opened(t, MiddleFaults{}, offer)
