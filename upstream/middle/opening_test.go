@@ -189,9 +189,15 @@ func TestChecksumNotOffered(t *testing.T) {
 	}
 }
 
-// Fault 5: another selector asks for a new secret, at most once a minute, and while the secret before may still be good
-// both are tried in turn.
+// Fault 5: another selector, or an end at our nonce, asks for a new secret, at most once a minute, and while the secret
+// before may still be good both are tried in turn.
 func TestChangedSecret(t *testing.T) {
+	for _, closes := range []bool{false, true} {
+		changedSecret(t, closes)
+	}
+}
+
+func changedSecret(t *testing.T, closes bool) {
 	asked := 0
 	w := newWorld(t, "", Options{Stale: func() { asked++ }})
 	b := book(t, oneAddr)
