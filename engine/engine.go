@@ -40,6 +40,7 @@ type Engine struct {
 	// Shared by all loops; touched at accept and at the end of a session.
 	clients  atomic.Int64
 	draining atomic.Bool
+	crowded  atomic.Bool   // memory is nearly spent
 	empty    chan struct{} // closed when draining and the last client left
 	once     sync.Once
 
@@ -71,7 +72,7 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 		return nil, errors.New("engine: no secret; give --secret")
 	}
 	e := &Engine{
-		set: set, log: log, store: replay.New(0), empty: make(chan struct{}),
+		set: set, log: log, started: time.Now(), store: replay.New(0), empty: make(chan struct{}),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		profile: faketls.Fallback(func(p []byte) { _, _ = rand.Read(p) }),
 	}
@@ -190,9 +191,9 @@ type gate struct {
 	port   *session.Port
 }
 
-// Accept begins a session, or refuses the client when the limit is reached.
+// Accept begins a session, or refuses the client when the limit is reached or memory spent.
 func (g *gate) Accept(s upstream.Socket, peer netip.AddrPort) upstream.Handler {
-	if g.engine.clients.Add(1) > g.engine.limit {
+	if g.engine.clients.Add(1) > g.engine.limit || g.engine.crowded.Load() {
 		g.engine.clients.Add(-1)
 		g.loop.refused++
 		return nil
@@ -245,8 +246,8 @@ func (e *Engine) Start() error {
 		close(e.done)
 	}()
 	go e.keepHouse()
+	go e.watchMemory()
 	e.runBook()
-	e.started = time.Now()
 	e.ready = true
 	return nil
 }

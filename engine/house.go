@@ -2,7 +2,6 @@ package engine
 
 import (
 	"runtime/debug"
-	"runtime/metrics"
 	"time"
 
 	"epoxy/codec"
@@ -66,13 +65,6 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	for i, l := range e.loops {
 		_ = l.reactor.Call(func() { l.collect(&s.Loops[i]) })
 	}
-}
-
-// memoryUsed returns what the runtime's limit is about: memory mapped by Go and not given back.
-func memoryUsed() uint64 {
-	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
-	metrics.Read(samples)
-	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
 }
 
 // collect copies the loop's counters. On the loop.

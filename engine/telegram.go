@@ -7,7 +7,6 @@ import (
 	"math"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"time"
 
 	"epoxy/codec/rpc"
@@ -133,17 +132,6 @@ func (e *Engine) reporter(i int, r *reactor.Reactor) func(middle.Report) {
 		}
 		silent = 0
 		e.log.Warn("a link to a middle proxy failed", args...)
-	}
-}
-
-// limitMemory sets what --memory says.
-func (e *Engine) limitMemory() {
-	e.memory = e.set.Memory
-	if e.memory == 0 {
-		e.memory = config.DefaultMemory(os.DirFS("/"))
-	}
-	if e.memory > 0 {
-		debug.SetMemoryLimit(e.memory)
 	}
 }
 

@@ -1,0 +1,71 @@
+package engine
+
+import (
+	"log/slog"
+	"math"
+	"os"
+	"runtime/debug"
+	"runtime/metrics"
+	"time"
+
+	"epoxy/engine/config"
+)
+
+const (
+	memoryTime  = time.Second // between looks at the memory in use
+	crowdedAt   = 95          // percent of --memory from which new clients are refused
+	roomyBelow  = 90          // percent below which they are let in again
+	wholeMemory = 100
+)
+
+// limitMemory sets what --memory says; an operator's GOMEMLIMIT counts when --memory does not.
+func (e *Engine) limitMemory() {
+	e.memory = e.set.Memory
+	if e.memory == 0 {
+		if now := debug.SetMemoryLimit(-1); now != math.MaxInt64 {
+			e.memory = now
+			return
+		}
+		e.memory = config.DefaultMemory(os.DirFS("/"))
+	}
+	if e.memory > 0 {
+		debug.SetMemoryLimit(e.memory)
+	}
+}
+
+// watchMemory refuses new clients while memory is nearly spent, before those who are here are harmed.
+func (e *Engine) watchMemory() {
+	if e.memory <= 0 {
+		return
+	}
+	tick := time.NewTicker(memoryTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-e.quit:
+			return
+		case <-tick.C:
+			e.lookAtMemory(memoryUsed())
+		}
+	}
+}
+
+// lookAtMemory decides by the bytes in use whether new clients are refused.
+func (e *Engine) lookAtMemory(used uint64) {
+	percent := used * wholeMemory / uint64(e.memory)
+	switch was := e.crowded.Load(); {
+	case !was && percent >= crowdedAt:
+		e.crowded.Store(true)
+		e.log.Warn("memory is nearly spent; new clients are refused", slog.Uint64("used", used), slog.Int64("memory", e.memory))
+	case was && percent < roomyBelow:
+		e.crowded.Store(false)
+		e.log.Info("there is memory again; new clients are welcome", slog.Uint64("used", used), slog.Int64("memory", e.memory))
+	}
+}
+
+// memoryUsed returns what the runtime's limit is about: memory mapped by Go and not given back.
+func memoryUsed() uint64 {
+	samples := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64() - samples[1].Value.Uint64()
+}

@@ -1,0 +1,37 @@
+package engine
+
+import (
+	"log/slog"
+	"net/netip"
+	"testing"
+
+	"epoxy/codec/faketls"
+	"epoxy/engine/replay"
+	"epoxy/engine/session"
+	"epoxy/upstream/upstreamtest"
+)
+
+// New clients are refused while memory is nearly spent, and let in again when there is room, not at the same mark.
+func TestCrowded(t *testing.T) {
+	e := &Engine{memory: 1000, limit: 10, log: slog.New(slog.DiscardHandler)}
+	l := &loop{env: session.NewEnv(upstreamtest.NewLoop(1), nil, replay.New(1))}
+	g := &gate{engine: e, loop: l, port: session.NewPort(l.env, session.Port{
+		Secrets: session.NewSecrets(nil), Profile: &faketls.Profile{}, Timing: &session.Timing{},
+	})}
+	for i, c := range []struct {
+		used uint64
+		in   bool
+	}{{100, true}, {949, true}, {950, false}, {2000, false}, {920, false}, {899, true}, {940, true}} {
+		e.lookAtMemory(c.used)
+		before := e.clients.Load()
+		if in := g.Accept(&upstreamtest.Socket{}, netip.AddrPort{}) != nil; in != c.in {
+			t.Errorf("step %d, %d of 1000 bytes used: let in %v", i, c.used, in)
+		}
+		if n := e.clients.Load() - before; (n == 1) != c.in {
+			t.Errorf("step %d: %d clients more", i, n)
+		}
+	}
+	if l.refused != 3 {
+		t.Errorf("%d refusals counted, not 3", l.refused)
+	}
+}
