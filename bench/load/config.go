@@ -86,6 +86,7 @@ type Config struct {
 	Think    time.Duration // between an answer and the next packet
 	Down, Up uint64        // bytes for each client
 	Packet   int           // content bytes of a downloaded packet
+	Window   uint64        // bytes that a downloading client asks for at once, as apps do; 0 is all of them
 	Settle   time.Duration // how long idle clients wait
 	Timeout  time.Duration // without any progress until a run is given up
 
@@ -119,7 +120,7 @@ func (c *Config) Validate() error {
 		check(c.Duration > 0, "the duration must be above 0")
 	case Idle:
 	}
-	check(c.Down%4 == 0 && c.Up%4 == 0, "bytes must be a multiple of 4")
+	check(c.Down%4 == 0 && c.Up%4 == 0 && c.Window%4 == 0, "bytes must be a multiple of 4")
 	check(c.Packet >= 0 && c.Packet%4 == 0 && c.Packet <= faketg.MaxContent, "the size of a downloaded packet must be 0..1040384 and a multiple of 4")
 	return errors.Join(all...)
 }

@@ -15,6 +15,7 @@ type conn struct {
 	index  int           // in lane.conns
 	begun  time.Duration // when it dialled or sent the echo that is under way
 	up     uint64        // bytes to upload
+	down   uint64        // bytes to download that were not asked for yet
 	busy   bool          // the task waits for it
 	proven bool          // its first echo came back
 	synced bool          // its upload is confirmed, or there was none
@@ -71,14 +72,24 @@ func (c *conn) echo(size int) bool {
 }
 
 func (c *conn) transfer(down, up uint64) bool {
-	c.up, c.synced = up, up == 0
+	c.up, c.down, c.synced = up, down, up == 0
 	if down > 0 {
-		c.sock.Write(c.client.Download(c.out(), down, c.lane.task.packet))
+		c.ask()
 	}
 	if up > 0 {
 		c.pump()
 	}
 	return down+up > 0
+}
+
+// ask asks for the next bytes of a download.
+func (c *conn) ask() {
+	n := c.down
+	if w := c.lane.task.window; w > 0 {
+		n = min(n, w)
+	}
+	c.down -= n
+	c.sock.Write(c.client.Download(c.out(), n, c.lane.task.packet))
 }
 
 // pump uploads while the socket takes it.
@@ -142,7 +153,11 @@ func (c *conn) Data(_ upstream.Socket, p []byte) {
 		c.next()
 	default:
 		c.synced = c.synced || done.Synced
-		if c.busy && c.proven && c.synced && c.client.Awaited() == 0 && c.lane.task.job != jobEcho {
+		switch {
+		case !c.busy || !c.proven || c.client.Awaited() > 0 || c.lane.task.job == jobEcho:
+		case c.down > 0:
+			c.ask()
+		case c.synced:
 			c.finish()
 		}
 	}

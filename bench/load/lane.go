@@ -32,6 +32,7 @@ type task struct {
 	think    int64         // milliseconds between an answer and the next echo
 	down, up uint64        // bytes of each client
 	packet   int           // content bytes of a downloaded packet
+	window   uint64        // bytes asked for at once; 0 is all of them
 }
 
 // lane is the share of one event loop in a group of clients. Its loop owns it, but for the first fields.

@@ -124,6 +124,10 @@ func TestBulk(t *testing.T) {
 	if s := steps["up"]; s.Up != 9*3_000_000 {
 		t.Errorf("%+v", s)
 	}
+	c.Window = 300_000 // asked for in 17 pieces
+	if s := play(t, c)["down"]; s.Down != 9*5_000_004 {
+		t.Errorf("%+v", s)
+	}
 }
 
 func TestStall(t *testing.T) {

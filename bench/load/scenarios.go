@@ -83,7 +83,7 @@ func (r *run) bulk(ctx context.Context) error {
 	}
 	transfer := func(name string, down, up uint64) func() error {
 		act := func() error {
-			return g.run(ctx, task{job: jobTransfer, down: down, up: up, packet: r.cfg.Packet})
+			return g.run(ctx, task{job: jobTransfer, down: down, up: up, packet: r.cfg.Packet, window: r.cfg.Window})
 		}
 		return func() error {
 			if down+up == 0 {

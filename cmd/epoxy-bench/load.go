@@ -38,6 +38,7 @@ type orders struct {
 	dc        int16
 	sources   []string
 	bytes     size
+	window    size
 	direction string
 	json      bool
 }
@@ -89,13 +90,16 @@ long they take. --idle adds clients that only stay.
 		}},
 	{load.Bulk, "Downloads and uploads",
 		`bulk lets --clients transfer --bytes each: down, up, or one after the other. It shows the
-CPU time of 10^9 bytes.
+CPU time of 10^9 bytes. Where many clients share a link to a middle proxy, a client that
+does not keep up with what it asked for is closed; so ask, like Telegram's apps, for a
+--window at a time.
 
   epoxy-bench load bulk --server 127.0.0.1:443 --secret ee... --clients 8 --bytes 500M --direction both --pid 1234`,
 		func(o *orders, f *pflag.FlagSet) {
 			f.IntVar(&o.config.Clients, "clients", 8, "clients at the same time")
 			o.bytes = 100e6
 			f.Var(&o.bytes, "bytes", "bytes for each client, like 500M or 1G")
+			f.Var(&o.window, "window", "bytes that a downloading client asks for at once, like 512Ki; 0 is all of them")
 			f.StringVar(&o.direction, "direction", "down", "down, up or both")
 			f.IntVar(&o.config.Packet, "packet", 0, "content bytes of a downloaded packet; 0 is 32768")
 		}},
@@ -206,6 +210,7 @@ func (o *orders) complete() (err error) {
 	case load.Stall:
 		cfg.Down = uint64(o.bytes) &^ 3
 	case load.Bulk:
+		cfg.Window = uint64(o.window) &^ 3
 		switch o.direction {
 		case "down":
 			cfg.Down = uint64(o.bytes) &^ 3
