@@ -1,20 +1,19 @@
 package obfs2
 
 import (
-	"crypto/aes"
-	"crypto/cipher"
 	"encoding/binary"
 	"math/bits"
+
+	"epoxy/codec/ctr"
 )
 
-// Stream is one direction's AES-256-CTR stream: 72 bytes, of which 56 say all, and the live cipher (about 0.5 KiB
-// elsewhere) can be dropped while the connection is silent. It belongs to one loop. Do not copy a live Stream: both
-// copies would advance one cipher. The zero Stream is not usable.
+// Stream is one direction's AES-256-CTR stream: 64 bytes, of which 56 say all, and the expanded key (256 bytes
+// elsewhere) can be dropped while the connection is silent. It belongs to one loop. The zero Stream is not usable.
 type Stream struct {
 	key    [keySize]byte
 	iv     [blockSize]byte
 	offset uint64        // bytes of key stream used
-	live   cipher.Stream // at offset; nil while cold
+	live   *ctr.Schedule // of key; nil while cold
 }
 
 // NewStream returns a cold stream that stands offset bytes behind the start of the key stream.
@@ -29,23 +28,14 @@ func (s *Stream) XOR(dst, src []byte) {
 		return
 	}
 	if s.live == nil {
-		s.warm()
+		s.live = new(ctr.Schedule)
+		s.live.Expand(&s.key)
 	}
-	s.live.XORKeyStream(dst, src)
+	s.live.XORKeyStream(&s.iv, s.offset, dst, src)
 	s.offset += uint64(len(src))
 }
 
-// warm builds the live cipher at offset.
-func (s *Stream) warm() {
-	counter := addCounter(&s.iv, s.offset/blockSize)
-	s.live = cipher.NewCTR(newBlock(&s.key), counter[:])
-	if skip := s.offset % blockSize; skip != 0 {
-		var used [blockSize]byte
-		s.live.XORKeyStream(used[:skip], used[:skip])
-	}
-}
-
-// Compact drops the live cipher and keeps key, iv and offset; the next XOR builds it again. It reports whether the
+// Compact drops the expanded key and keeps key, iv and offset; the next XOR expands it again. It reports whether the
 // stream was live.
 func (s *Stream) Compact() bool {
 	was := s.live != nil
@@ -61,15 +51,6 @@ func (s *Stream) Offset() uint64 { return s.offset }
 
 // Wipe forgets everything; the stream is not usable any more.
 func (s *Stream) Wipe() { *s = Stream{} }
-
-// newBlock returns AES-256 under key.
-func newBlock(key *[keySize]byte) cipher.Block {
-	b, err := aes.NewCipher(key[:])
-	if err != nil {
-		panic("obfs2: " + err.Error()) // only for a key size that is not 16, 24 or 32
-	}
-	return b
-}
 
 // addCounter returns iv + blocks as a 128-bit big-endian number that wraps (spec client-protocols 1.2).
 func addCounter(iv *[blockSize]byte, blocks uint64) (sum [blockSize]byte) {
