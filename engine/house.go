@@ -14,7 +14,7 @@ const (
 )
 
 // keepHouse gives memory back to the kernel after sessions went idle or ended. A compacted session drops
-// about 2 KiB of ciphers; without a collection they stay resident until the next busy hour.
+// about 1 KiB of ciphers; without a collection they stay resident until the next busy hour.
 func (e *Engine) keepHouse() {
 	tick := time.NewTicker(houseTime)
 	defer tick.Stop()
