@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# Measures Epoxy beside haproxy in TCP mode on the same work, in turn, and prints medians as Markdown tables.
+# Measures Epoxy, direct and over middle proxies, beside haproxy in TCP mode on the same work, in turn, and prints
+# medians as a Markdown table.
 #
-#   bench/figures.sh [ROUNDS]        5 rounds take about 15 minutes
+#   bench/figures.sh [ROUNDS]        5 rounds take about 30 minutes
+#   WHO='middle' CASES='idle' IDLE_MIDDLE=18000 bench/figures.sh 1
 #
 # The proxy has CPU 0 to itself; the fake Telegram and the apps share CPU 1. Everything is on 127.0.0.1. Each
 # proxy is started anew for each case. haproxy is Debian's package; without it its columns are empty. The reports
@@ -9,12 +11,14 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5}
-clients=${IDLE:-9000}
+cases=${CASES:-down up small handshake idle stall}
+declare -A idle=([haproxy]=${IDLE:-9000} [direct]=${IDLE:-9000} [middle]=${IDLE_MIDDLE:-18000})
 out=bin/figures
 key=7f0c5a3e9d1b48e26a4f8c0d2e6b9a13
 domain=www.example.com
 secret=ee$key$(printf %s "$domain" | od -An -tx1 | tr -d ' \n')
-tg=127.0.0.1:17443 proxy=127.0.0.1:17001
+tg=127.0.0.1:17443 middle=127.0.0.1:17543 lists=127.0.0.1:17544 proxy=127.0.0.1:17001
+tag=00112233445566778899aabbccddeeff
 rm -rf "$out" && mkdir -p "$out"
 cp bin/epoxy bin/epoxy-bench "$out"/ # a build beside this run changes nothing
 pids=()
@@ -25,7 +29,7 @@ stop() { # PID...
 }
 trap 'stop "${pids[@]}"' EXIT
 
-taskset -c 1 "$out"/epoxy-bench telegram --listen "$tg" >"$out"/telegram.log 2>&1 &
+taskset -c 1 "$out"/epoxy-bench telegram --listen "$tg" --middle "$middle" --config-listen "$lists" >"$out"/telegram.log 2>&1 &
 pids+=($!)
 
 start() { # NAME: starts the proxy, sets pid
@@ -45,9 +49,13 @@ listen proxy
   server telegram $tg
 CFG
       taskset -c 0 haproxy -f "$out"/haproxy.cfg >"$out"/haproxy.log 2>&1 & ;;
-    epoxy)
+    direct)
       taskset -c 0 "$out"/epoxy run --listen "$proxy" --secret "$key" --domain "$domain" --allow classic,secure,tls \
         --upstream direct --dc "2=$tg" --admin off --state-dir "$out"/state >"$out"/epoxy.log 2>&1 & ;;
+    middle)
+      taskset -c 0 "$out"/epoxy run --listen "$proxy" --secret "$key" --domain "$domain" --allow classic,secure,tls \
+        --tag "$tag" --telegram-secret "http://$lists/getProxySecret" --telegram-config "http://$lists/getProxyConfig" \
+        --public-ip 127.0.0.1 --admin off --state-dir "$out"/state >"$out"/epoxy.log 2>&1 & ;;
   esac
   pid=$!
   pids+=("$pid")
@@ -70,16 +78,19 @@ run() {
   stop "$pid"
 }
 
-who=(epoxy)
-command -v haproxy >/dev/null && who=(haproxy epoxy)
+who=(${WHO:-haproxy direct middle})
+command -v haproxy >/dev/null || who=("${who[@]/haproxy/}")
 for round in $(seq "$rounds"); do
-  for w in "${who[@]}"; do
-    run down "$w" "$round" bulk --clients 32 --bytes 60MB --direction down
-    run up "$w" "$round" bulk --clients 32 --bytes 60MB --direction up
-    run small "$w" "$round" small --clients 64 --messages 200000 --duration 5m
-    run handshake "$w" "$round" handshake --total 10000 --clients 64
-    run idle "$w" "$round" idle --clients "$clients" --settle 65s
-    run stall "$w" "$round" stall --clients 1 --bytes 2GB --duration 8s --timeout 120s
+  for w in ${who[@]}; do
+    for c in $cases; do
+      case $c in
+        down | up) run "$c" "$w" "$round" bulk --clients 32 --bytes 60MB --direction "$c" ;;
+        small) run small "$w" "$round" small --clients 64 --messages 200000 --duration 5m ;;
+        handshake) run handshake "$w" "$round" handshake --total 10000 --clients 64 ;;
+        idle) run idle "$w" "$round" idle --clients "${idle[$w]}" --settle 65s ;;
+        stall) run stall "$w" "$round" stall --clients 1 --bytes 2GB --duration 8s --timeout 120s ;;
+      esac
+    done
     echo "round $round, $w: done" >&2
   done
 done
@@ -94,14 +105,15 @@ median() {
 }
 row() { # TEXT CASE FIELD
   printf '| %s |' "$1"
-  for w in haproxy epoxy; do printf ' %s |' "$(median "$3" $(ls "$out/$2.$w".*.json 2>/dev/null))"; done
+  for w in haproxy direct middle; do printf ' %s |' "$(median "$3" $(ls "$out/$2.$w".*.json 2>/dev/null))"; done
   echo
 }
 echo "$(uname -sr), $(awk -F': ' '/model name/ {print $2; exit}' /proc/cpuinfo), $(go version | awk '{print $3}'), commit $(git rev-parse --short HEAD), medians (min-max) of $rounds"
 echo
-echo '| CPU seconds of the proxy | haproxy, TCP mode | Epoxy, fake-TLS |'
-echo '|---|---|---|'
+echo '| CPU seconds of the proxy | haproxy, TCP mode | Epoxy, fake-TLS, direct | Epoxy, fake-TLS, middle proxies |'
+echo '|---|---|---|---|'
 row 'download, per GB' down per_gb
 row 'upload, per GB' up per_gb
 row 'round trips of 200 B, per million' small per_million_messages
 row 'handshake and one round trip, per 10,000' handshake per_10k_handshakes
+row 'resident memory per idle client, bytes' idle later_rss
