@@ -98,5 +98,5 @@ func (s *Stream) request(p frame.Packet) {
 	s.flags |= sent | pending
 	s.up = r.stamp()
 	r.Count.PacketsUp++
-	l.soil()
+	l.soil(len(l.out) - at)
 }

@@ -35,6 +35,7 @@ var backoff = [...]int64{0, 250, 500, 1000, 2000, 4000, 8000, 16000}
 // Of the pools (spec upstream-protocols 4.6).
 const (
 	linkShare  = 512    // streams for which a pool has one link
+	bulkLinks  = 4      // of a pool through which much goes up: as many are encrypted side by side
 	maxLinks   = 16     // of one DC and loop
 	maxStreams = 4096   // of one link
 	spareTime  = 60_000 // ms that a link without streams stays
@@ -64,8 +65,9 @@ const (
 	linkHigh    = 4 << 20   // unsent on a link above which its senders are paused (spec upstream-protocols 4.5)
 	linkGrow    = 256 << 10 // unsent on every link of a pool above which it takes one more
 	linkLevel   = 64 << 10  // by which queues of links must differ to matter more than their streams
-	flushSize   = 256 << 10 // of requests that leave before the turn is over
-	outKeep     = 512 << 10 // of a link's room for requests that is used again
+	flushSize   = 512 << 10 // of requests on a link that leave before the turn is over
+	flushTotal  = 1 << 20   // of requests on all links, the same; until then they gather to be encrypted side by side
+	outKeep     = 1 << 20   // of a link's room for requests that is used again
 	deliverMost = 256 << 10 // in one Deliver: what a session's scratch takes (upstream.ScratchSize)
 	deliverTurn = 64 << 10  // of a queue in one turn of the loop
 	fullQueue   = 1 << 20   // what Stream.Queued says while there is no link

@@ -77,8 +77,8 @@ type link struct {
 // backlog returns how many bytes wait to go up.
 func (l *link) backlog() int { return l.socket.Queued() + len(l.out) }
 
-// soil notes that there are frames to flush, with the turn, or with all other links at once when they are many.
-func (l *link) soil() {
+// soil notes that there are n more bytes to flush, with the turn, or with all other links at once when they are many.
+func (l *link) soil(n int) {
 	r := l.router
 	if !l.soiled {
 		l.soiled = true
@@ -86,7 +86,8 @@ func (l *link) soil() {
 			r.later()
 		}
 	}
-	if len(l.out) >= flushSize {
+	if r.unsent += n; r.unsent >= flushTotal || len(l.out) >= flushSize {
+		l.pool.bulkAt = r.loop.Now()
 		r.flush()
 	}
 }
@@ -112,7 +113,7 @@ func (l *link) send() {
 // message appends a message to out.
 func (l *link) message(body []byte) {
 	l.out = l.enc.Append(l.out, body)
-	l.soil()
+	l.soil(len(body))
 }
 
 // closeConn tells the middle proxy that a stream is over.

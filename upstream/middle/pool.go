@@ -16,10 +16,11 @@ type pool struct {
 	links   []*link          // all but dead ones
 	ready   []*link          // that take streams
 	waiting list
-	dialing int  // links that are not ready yet
-	streams int  // all of this pool
-	failing int  // failed links since the last one became ready
-	warm    bool // keeps a link without streams
+	dialing int   // links that are not ready yet
+	streams int   // all of this pool
+	failing int   // failed links since the last one became ready
+	bulkAt  int64 // loop time when much went up last
+	warm    bool  // keeps a link without streams
 	count   *DCCount
 }
 
@@ -65,6 +66,9 @@ func (p *pool) want() int {
 		if busy == m {
 			n = m + 1
 		}
+	}
+	if p.bulkAt > 0 && p.router.loop.Now()-p.bulkAt < spareTime {
+		n = max(n, bulkLinks)
 	}
 	return min(n, maxLinks)
 }

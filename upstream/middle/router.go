@@ -91,6 +91,7 @@ type Router struct {
 	random   random
 	dirty    []*link // with requests to flush
 	lanes    []cbc.Lane
+	unsent   int       // bytes of requests in dirty links
 	resumed  []*Stream // with a queue that their sink takes again
 	leaving  list      // to end with the next turn
 	pacing   list      // to end within paceTime
@@ -218,7 +219,7 @@ func (r *Router) flush() {
 		l.send()
 	}
 	clear(lanes)
-	r.dirty, r.lanes = r.dirty[:0], lanes[:0]
+	r.dirty, r.lanes, r.unsent = r.dirty[:0], lanes[:0], 0
 }
 
 // wake asks for Timer at time at or earlier.
