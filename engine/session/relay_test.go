@@ -114,6 +114,10 @@ func TestEnds(t *testing.T) {
 			codec.ReasonUpstreamReset, codec.ReasonNone, codec.ReasonUpstreamReset},
 		{"no address answers", func(r *rig) { r.tg.sink.Ended(codec.ReasonDialRefused) },
 			codec.ReasonDialRefused, codec.ReasonNone, codec.ReasonDialRefused},
+		{"it does not read", func(r *rig) { r.tg.sink.Ended(codec.ReasonQueueLimit) },
+			codec.ReasonQueueLimit, codec.ReasonNone, codec.ReasonQueueLimit},
+		{"memory is needed", func(r *rig) { r.tg.sink.Ended(codec.ReasonMemory) },
+			codec.ReasonMemory, codec.ReasonNone, codec.ReasonMemory},
 		{"both FINs", func(r *rig) { r.s.EOF(r.sock); r.sock.Finish(codec.ReasonPeerClosed) },
 			codec.ReasonNone, codec.ReasonClientClosed, codec.ReasonClientClosed},
 	}
@@ -124,6 +128,9 @@ func TestEnds(t *testing.T) {
 		c.do(r)
 		if r.sock.Closing != c.client || r.tg.closed != c.stream {
 			t.Errorf("%s: client closed with %v, stream with %v", c.name, r.sock.Closing, r.tg.closed)
+		}
+		if hasty := c.client == codec.ReasonQueueLimit || c.client == codec.ReasonMemory; r.sock.Aborted != hasty {
+			t.Errorf("%s: the queue is dropped: %v", c.name, r.sock.Aborted)
 		}
 		r.sock.Finish(codec.ReasonNone)
 		if gone != 1 || r.env.Count.Open != 0 || r.env.Count.Closed[c.counted] != 1 {

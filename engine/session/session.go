@@ -192,7 +192,8 @@ func (s *Session) touch() {
 	}
 }
 
-// end closes the client after what is queued for it, and its stream.
+// end closes the client after what is queued for it, and its stream. One for whom too much waits is closed at once:
+// it does not read, and what waits is memory for others.
 func (s *Session) end(why codec.Reason) {
 	if s.state == Closed {
 		return
@@ -203,6 +204,10 @@ func (s *Session) end(why codec.Reason) {
 	s.state = Closed
 	s.drop(why)
 	s.socket.SetTimer(0)
+	if why == codec.ReasonQueueLimit || why == codec.ReasonMemory {
+		s.socket.Abort(why)
+		return
+	}
 	s.socket.Close(why)
 }
 
