@@ -32,6 +32,16 @@ trap 'stop "${pids[@]}"' EXIT
 taskset -c 1 "$out"/epoxy-bench telegram --listen "$tg" --middle "$middle" --config-listen "$lists" >"$out"/telegram.log 2>&1 &
 pids+=($!)
 
+listens() { # HOST:PORT: returns when somebody listens there
+  for _ in $(seq 100); do
+    (exec 3<>"/dev/tcp/${1%:*}/${1#*:}") 2>/dev/null && return
+    sleep 0.05
+  done
+  echo "figures: nobody listens at $1" >&2
+  exit 1
+}
+listens "$lists"
+
 start() { # NAME: starts the proxy, sets pid
   case $1 in
     haproxy)
@@ -59,12 +69,7 @@ CFG
   esac
   pid=$!
   pids+=("$pid")
-  for _ in $(seq 100); do
-    (exec 3<>"/dev/tcp/${proxy%:*}/${proxy#*:}") 2>/dev/null && return
-    sleep 0.05
-  done
-  echo "figures: $1 does not listen" >&2
-  exit 1
+  listens "$proxy"
 }
 
 # run CASE PROXY ROUND ARGS...: one report
