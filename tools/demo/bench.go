@@ -19,13 +19,12 @@ var scenarios = [][]string{
 }
 
 // benchRows lets epoxy-bench play apps and a fake Telegram, with Epoxy between them. Its apps check every byte.
-func benchRows(ctx context.Context, rows *table, bin, state string, key []byte, verbose bool) error {
-	bench := filepath.Join(bin, "epoxy-bench")
+func benchRows(ctx context.Context, rows *table, o options, key []byte) error {
 	dc, err := freePort()
 	if err != nil {
 		return err
 	}
-	tg, err := start(bench, verbose, "telegram", "--listen", dc)
+	tg, err := start(o.bench(), o.verbose, "telegram", "--listen", dc)
 	if err != nil {
 		return err
 	}
@@ -33,13 +32,26 @@ func benchRows(ctx context.Context, rows *table, bin, state string, key []byte, 
 	if err := tg.await(ctx, func(ctx context.Context) error { return connects(ctx, dc) }); err != nil {
 		return err
 	}
-	plain := hex.EncodeToString(key)
-	epoxy, err := startEpoxy(ctx, options{bin: bin, state: state, secret: plain, dc: dc, verbose: verbose})
+	o.dc = dc
+	epoxy, err := startEpoxy(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer rows.stop(epoxy)
+	o.load(ctx, rows, epoxy, wayDirect, key)
+	return nil
+}
 
+// benchMiddleRows is benchRows over links to a fake middle proxy, which answers itself.
+func benchMiddleRows(ctx context.Context, rows *table, o options, key []byte) error {
+	return o.linked(ctx, rows, nil, func(epoxy *program) { o.load(ctx, rows, epoxy, wayMiddle, key) })
+}
+
+func (o options) bench() string { return filepath.Join(o.bin, "epoxy-bench") }
+
+// load plays every scenario with every kind of client.
+func (o options) load(ctx context.Context, rows *table, epoxy *program, way string, key []byte) {
+	plain := hex.EncodeToString(key)
 	tls := "ee" + plain + hex.EncodeToString([]byte(domain))
 	for _, k := range []struct{ name, secret, protocol string }{
 		{"classic, abridged", plain, "classic"},
@@ -48,13 +60,12 @@ func benchRows(ctx context.Context, rows *table, bin, state string, key []byte, 
 		{"fake TLS (ee)", tls, "tls"},
 	} {
 		for _, scenario := range scenarios {
-			rows.run("epoxy-bench", k.name, func() (string, error) {
+			rows.run("epoxy-bench", k.name, way, func() (string, error) {
 				args := append([]string{"load"}, scenario...)
-				return load(ctx, bench, append(args, "--json", "--server", epoxy.addr, "--secret", k.secret, "--protocol", k.protocol))
+				return load(ctx, o.bench(), append(args, "--json", "--server", epoxy.addr, "--secret", k.secret, "--protocol", k.protocol))
 			})
 		}
 	}
-	return nil
 }
 
 // report is what this program wants to know of the report of `epoxy-bench load --json`.

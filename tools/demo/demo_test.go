@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gotd/td/mtproxy"
@@ -27,6 +30,23 @@ func TestBareSecrets(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestTagSeen checks that a missing tag is noticed.
+func TestTagSeen(t *testing.T) {
+	for seen, good := range map[string]bool{
+		"streams 4\nstreams of tag " + adTag + ": 4\nstreams without tag: 0\n":                true,
+		"streams of tag " + adTag + ": 4\nstreams without tag: 1\n":                           false,
+		"streams of tag " + strings.Repeat("0", len(adTag)) + ": 4\nstreams without tag: 0\n": false,
+		"streams without tag: 0\n": false,
+		"":                         false,
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, seen) }))
+		if what, err := tagSeen(t.Context(), srv.URL); (err == nil) != good {
+			t.Errorf("%q: %q, %v", seen, what, err)
+		}
+		srv.Close()
 	}
 }
 

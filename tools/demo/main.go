@@ -1,6 +1,7 @@
 // Command demo shows Epoxy at work on one machine, with no Telegram and no network: gotd's test server
-// plays the datacenter, Epoxy stands in front of it in direct mode, and gotd's client comes through it
-// with every kind of secret, as far as an encrypted call. It prints a table and exits with 1 when a row failed.
+// plays the datacenter, Epoxy stands in front of it, directly and over links to a fake middle proxy, and gotd's client
+// comes through it with every kind of secret, as far as an encrypted call. It prints a table and exits with 1 when a
+// row failed.
 //
 // It is a module of its own so that the proxy's go.mod stays short.
 package main
@@ -60,35 +61,55 @@ func run(ctx context.Context, bin string, verbose bool) (failed int, err error) 
 
 	var rows table
 	rows.head()
-	if err := gotdRows(ctx, &rows, bin, filepath.Join(dir, "gotd"), key, verbose); err != nil {
-		return rows.failed, err
-	}
-	if err := benchRows(ctx, &rows, bin, filepath.Join(dir, "bench"), key, verbose); err != nil {
-		return rows.failed, err
+	o := options{bin: bin, secret: hex.EncodeToString(key), verbose: verbose}
+	for _, part := range []struct {
+		name string
+		play func(context.Context, *table, options, []byte) error
+	}{
+		{"gotd", gotdRows}, {"gotd-middle", gotdMiddleRows}, {"bench", benchRows}, {"bench-middle", benchMiddleRows},
+	} {
+		o.state = filepath.Join(dir, part.name)
+		if err := part.play(ctx, &rows, o, key); err != nil {
+			return rows.failed, err
+		}
 	}
 	return rows.failed, nil
 }
 
 // gotdRows lets gotd's client talk to gotd's test server, first alone and then with Epoxy between them.
-func gotdRows(ctx context.Context, rows *table, bin, state string, key []byte, verbose bool) error {
+func gotdRows(ctx context.Context, rows *table, o options, key []byte) error {
 	tg, err := startTelegram(ctx)
 	if err != nil {
 		return err
 	}
 	defer tg.stop()
-	rows.run("gotd", "no proxy", func() (string, error) { return tg.call(ctx, direct) })
+	rows.run("gotd", "no proxy", "-", func() (string, error) { return tg.call(ctx, direct) })
 
-	epoxy, err := startEpoxy(ctx, options{
-		bin: bin, state: state, secret: hex.EncodeToString(key), dc: tg.addr, verbose: verbose,
-	})
+	o.dc = tg.addr
+	epoxy, err := startEpoxy(ctx, o)
 	if err != nil {
 		return err
 	}
 	defer rows.stop(epoxy)
 	for _, k := range secrets(key) {
-		rows.run("gotd", k.name, func() (string, error) { return tg.call(ctx, through(epoxy.addr, k.secret)) })
+		rows.run("gotd", k.name, wayDirect, func() (string, error) { return tg.call(ctx, through(epoxy.addr, k.secret)) })
 	}
 	return nil
+}
+
+// gotdMiddleRows is gotdRows with a fake middle proxy between Epoxy and the test server. At the end it asks the middle
+// proxy what it saw.
+func gotdMiddleRows(ctx context.Context, rows *table, o options, key []byte) error {
+	tg, err := startTelegram(ctx)
+	if err != nil {
+		return err
+	}
+	defer tg.stop()
+	return o.linked(ctx, rows, []string{"--forward", tg.addr}, func(epoxy *program) {
+		for _, k := range secrets(key) {
+			rows.run("gotd", k.name, wayMiddle, func() (string, error) { return tg.call(ctx, through(epoxy.addr, k.secret)) })
+		}
+	})
 }
 
 // kind is one kind of secret, in the bytes that a gotd client takes.
@@ -109,15 +130,21 @@ func secrets(key []byte) []kind {
 	}
 }
 
+// How Epoxy comes to the datacenter.
+const (
+	wayDirect = "direct"
+	wayMiddle = "middle"
+)
+
 // table prints its rows as they come.
 type table struct{ failed int }
 
 func (t *table) head() {
-	fmt.Printf("%-12s %-24s %-7s %9s  %s\n", "CLIENT", "PROTOCOL", "RESULT", "TIME", "WHAT")
+	fmt.Printf("%-12s %-24s %-7s %-7s %9s  %s\n", "CLIENT", "PROTOCOL", "WAY", "RESULT", "TIME", "WHAT")
 }
 
 // run adds the row of what f does and tells of.
-func (t *table) run(client, protocol string, f func() (string, error)) {
+func (t *table) run(client, protocol, way string, f func() (string, error)) {
 	start := time.Now()
 	what, err := f()
 	took, result := time.Since(start), "ok"
@@ -125,7 +152,7 @@ func (t *table) run(client, protocol string, f func() (string, error)) {
 		result, what = "FAILED", strings.Join(strings.Fields(err.Error()), " ")
 		t.failed++
 	}
-	fmt.Printf("%-12s %-24s %-7s %6d ms  %s\n", client, protocol, result, took.Milliseconds(), what)
+	fmt.Printf("%-12s %-24s %-7s %-7s %6d ms  %s\n", client, protocol, way, result, took.Milliseconds(), what)
 }
 
 // stop ends p. After a failure, or when p does not end well, which is one, it shows what p said.

@@ -90,13 +90,25 @@ func (p *program) stop() error {
 	}
 }
 
-// options of an Epoxy in direct mode.
+// options of an Epoxy.
 type options struct {
 	bin     string // directory of the program
 	state   string // directory for its state
 	secret  string // 32 hexadecimal digits
-	dc      string // address of datacenter 2
+	dc      string // address of datacenter 2, in direct mode; else
+	middle  string // URL of what tells of the middle proxies
 	verbose bool
+}
+
+// way returns the flags that say how to come to the datacenter.
+func (o options) way() []string {
+	if o.middle == "" {
+		return []string{"--upstream", "direct", "--dc", fmt.Sprintf("%d=%s", dcID, o.dc)}
+	}
+	return []string{
+		"--tag", adTag, "--public-ip", "127.0.0.1",
+		"--telegram-secret", o.middle + "/getProxySecret", "--telegram-config", o.middle + "/getProxyConfig",
+	}
 }
 
 // startEpoxy starts bin/epoxy on free ports of 127.0.0.1 and waits until it is ready.
@@ -112,33 +124,41 @@ func startEpoxy(ctx context.Context, o options) (*program, error) {
 	if err := os.MkdirAll(o.state, 0o700); err != nil {
 		return nil, err
 	}
-	p, err := start(filepath.Join(o.bin, "epoxy"), o.verbose, "run",
-		"--listen", listen, "--secret", o.secret, "--domain", domain, "--allow", "classic,secure,tls",
-		"--upstream", "direct", "--dc", fmt.Sprintf("%d=%s", dcID, o.dc), "--state-dir", o.state, "--admin", admin)
+	args := append([]string{
+		"run", "--listen", listen, "--secret", o.secret, "--domain", domain, "--allow", "classic,secure,tls",
+		"--state-dir", o.state, "--admin", admin,
+	}, o.way()...)
+	p, err := start(filepath.Join(o.bin, "epoxy"), o.verbose, args...)
 	if err != nil {
 		return nil, err
 	}
 	p.addr = listen
-	if err := p.await(ctx, func(ctx context.Context) error { return get200(ctx, "http://"+admin+"/readyz") }); err != nil {
+	ready := func(ctx context.Context) error {
+		_, err := get(ctx, "http://"+admin+"/readyz")
+		return err
+	}
+	if err := p.await(ctx, ready); err != nil {
 		return nil, errors.Join(err, p.stop())
 	}
 	return p, nil
 }
 
-func get200(ctx context.Context, url string) error {
+// get returns what url says, an error unless it says it with status 200.
+func get(ctx context.Context, url string) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
-		return err
+		return "", err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, resp.Status)
+		return "", fmt.Errorf("%s: %s", url, resp.Status)
 	}
-	return nil
+	body, err := io.ReadAll(resp.Body)
+	return string(body), err
 }
 
 // connects asks whether something accepts connections at addr.
