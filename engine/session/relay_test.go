@@ -302,3 +302,27 @@ func BenchmarkRelay(b *testing.B) {
 		})
 	}
 }
+
+// A58: activity leaves the timer as it is and moves what it finds: a timer that comes too early is set anew.
+func TestActivityMovesExpiry(t *testing.T) {
+	r := relaying(t, false)
+	start, set := r.loop.Clock, r.sock.TimerAt
+	r.loop.Clock += 20_000
+	r.feed(r.seal([]byte("data")))
+	active := r.loop.Clock
+	if set != start+30_000 || r.sock.TimerAt != set {
+		t.Fatalf("the timer was set to %d at %d, and is %d after data", set, start, r.sock.TimerAt)
+	}
+	r.sock.Fire(r.loop)
+	if r.tg.cold != 0 || r.sock.TimerAt != active+30_000 {
+		t.Fatalf("compacted %d times, the timer is %d, active %d", r.tg.cold, r.sock.TimerAt, active)
+	}
+	r.sock.Fire(r.loop)
+	if r.tg.cold != 1 || r.sock.Closing != codec.ReasonNone {
+		t.Fatalf("compacted %d times, closed with %v", r.tg.cold, r.sock.Closing)
+	}
+	r.sock.Fire(r.loop)
+	if idle := r.loop.Clock - active; r.sock.Closing != codec.ReasonIdle || idle != r.s.port.Timing.Idle {
+		t.Fatalf("closed with %v after %d ms", r.sock.Closing, idle)
+	}
+}

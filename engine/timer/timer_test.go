@@ -203,3 +203,32 @@ func BenchmarkSet250k(b *testing.B) {
 		}
 	}
 }
+
+// A56, A57: a timer fires when its time is over and not before, once; setting it again forgets the earlier time.
+func TestExpireAndReset(t *testing.T) {
+	w := timer.New(1)
+	fired := 0
+	until := func(from, to int64) {
+		for at := from; at <= to; at++ {
+			w.Advance(at, func(uint32) { fired++ })
+		}
+	}
+	w.Clock(1000)
+	w.Set(0, 1100)
+	if until(1000, 1099); fired != 0 {
+		t.Fatal("fired early")
+	}
+	if until(1100, 1100+timer.Tick); fired != 1 || w.Len() != 0 {
+		t.Fatalf("fired %d times, %d left", fired, w.Len())
+	}
+	w.Clock(2000)
+	w.Set(0, 2100)
+	until(2000, 2090)
+	w.Set(0, 2190)
+	if until(2091, 2189); fired != 1 {
+		t.Fatal("the earlier time was not forgotten")
+	}
+	if until(2190, 2190+timer.Tick); fired != 2 || w.Len() != 0 {
+		t.Fatalf("fired %d times, %d left", fired, w.Len())
+	}
+}
