@@ -174,7 +174,7 @@ func TestUnpausedByLeave(t *testing.T) {
 func TestShed(t *testing.T) {
 	w := newWorld(t, oneAddr, Options{Budget: 10 << 20})
 	list := w.opened(40)
-	big, small := list[:20], list[20:]
+	small, big := list[:20], list[20:]
 	most := 0
 	for range 30 {
 		for i, c := range list {
@@ -183,7 +183,7 @@ func TestShed(t *testing.T) {
 			}
 			c.s.Pause()
 			size := 30_000
-			if i >= len(big) {
+			if i < len(small) {
 				size = 500
 			}
 			w.peerOf(c).answer(c.id(), packet(1, size))

@@ -33,8 +33,8 @@ func (r *Router) rest(h *host, least int64) {
 	h.next = r.loop.Now() + max(int64(r.random.below(int(most)+1)), least)
 }
 
-// Use takes another address book, which is not nil. Links to addresses that are gone are drained; streams move to where the
-// book now sends them (spec upstream-protocols 1.4).
+// Use takes another address book, which is not nil. Links to addresses that are gone are drained; streams move to where
+// the book now sends them (spec upstream-protocols 1.4).
 func (r *Router) Use(book *dcmap.Snapshot) {
 	r.book = book
 	r.oldKey = false

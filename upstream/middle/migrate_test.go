@@ -91,6 +91,13 @@ func TestNoLinkLeft(t *testing.T) {
 	if w.r.Count.Migrated[Late] != 1 || w.r.Count.HeldLate != 2 || w.r.Up(2) {
 		t.Fatalf("%v, %d late, up %v", w.r.Count.Migrated, w.r.Count.HeldLate, w.r.Up(2))
 	}
+	w.loop.Refuse = codec.ReasonNone
+	w.pass(backoff[len(backoff)-1]) // the address rested for no longer
+	back := w.open(2, codec.Padded)
+	w.up()
+	if err := w.ping(back, 1); err != nil || !w.r.Up(2) {
+		t.Fatalf("it does not recover: %v, up %v", err, w.r.Up(2))
+	}
 }
 
 // Fault 37 and the hold of 4.4: what clients send while there is no link waits with them, and goes up when one comes.
