@@ -312,3 +312,21 @@ func TestBackoff(t *testing.T) {
 		t.Errorf("%d connects at once", n)
 	}
 }
+
+// Fault 39: a connect that cannot even begin, for want of descriptors, is a failure like others: the client waits and is
+// served when there is one.
+func TestNoDescriptor(t *testing.T) {
+	w := newWorld(t, oneAddr, Options{})
+	w.loop.Refuse = codec.ReasonDialError
+	c := w.open(2, codec.Padded)
+	w.pass(500)
+	if n := w.r.Count.Failed[codec.ReasonDialError]; n == 0 || n > 4 || c.ends != 0 {
+		t.Fatalf("%d failures in 500 ms, %d ends", n, c.ends)
+	}
+	w.loop.Refuse = codec.ReasonNone
+	w.pass(backoff[4])
+	w.up()
+	if err := w.ping(c, 1); err != nil {
+		t.Fatal(err)
+	}
+}
