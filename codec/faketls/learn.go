@@ -78,7 +78,7 @@ func learnHello(p, session []byte) (profile Profile, ok bool) {
 		return profile, false
 	}
 	versions := false
-	for len(extensions.rest) > 0 {
+	for len(extensions.rest) > 0 && !extensions.bad {
 		kind, data := extensions.u16(), scanner{rest: extensions.bytes16()}
 		switch kind {
 		case extVersions:
