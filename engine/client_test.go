@@ -39,7 +39,7 @@ type house struct {
 // telegram runs a fake datacenter on a reactor of its own.
 func telegram(t testing.TB, faults faketg.Faults) (*faketg.Server, netip.AddrPort) {
 	t.Helper()
-	r, err := reactor.New(reactor.Options{CPU: -1})
+	r, err := reactor.New(reactor.Options{CPU: -1, StallTime: 4 * patience.Milliseconds()}) // the tests are about the proxy's
 	if err != nil {
 		t.Fatal(err)
 	}
