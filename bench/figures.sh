@@ -89,7 +89,7 @@ for round in $(seq "$rounds"); do
   for w in ${who[@]}; do
     for c in $cases; do
       case $c in
-        down | up) run "$c" "$w" "$round" bulk --clients 32 --bytes 60MB --direction "$c" ;;
+        down | up) run "$c" "$w" "$round" bulk --clients 32 --bytes 60MB --window 512Ki --direction "$c" ;;
         small) run small "$w" "$round" small --clients 64 --messages 200000 --duration 5m ;;
         handshake) run handshake "$w" "$round" handshake --total 10000 --clients 64 ;;
         idle) run idle "$w" "$round" idle --clients "${idle[$w]}" --settle 65s ;;
