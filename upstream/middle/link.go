@@ -170,7 +170,7 @@ func (l *link) take(body []byte) error {
 	m, err := rpc.Parse(body)
 	if err != nil {
 		r.Count.Malformed++
-		return nil // the link is still in step
+		return nil //nolint:nilerr // the link is still in step
 	}
 	switch m.Kind {
 	case rpc.Answer, rpc.SimpleAck:
@@ -281,7 +281,7 @@ func (l *link) Timer(upstream.Socket) {
 		default:
 			l.socket.SetTimer(l.heardAt + pingTime)
 		}
-	case Dialling, Dead:
+	case Dialling, Dead, stages:
 	}
 }
 

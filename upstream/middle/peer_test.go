@@ -38,7 +38,6 @@ type peer struct {
 	closes  []uint64
 	pings   []uint64
 	pongs   []uint64
-	writes  int // seen so far
 }
 
 // world is a loop, its router, and the middle proxies that it dialled.
