@@ -75,6 +75,12 @@ const (
 	ReasonPacketShape            // a client sent several packets that no Telegram app sends
 	ReasonAnswerSize             // an answer is longer than the client's app takes
 	ReasonMemory                 // a loop's budget is spent, and much of it waits for this client
+	ReasonFrontTime              // a stranger and the front have talked for long enough
+	ReasonProxyUntrusted         // --proxy-protocol is on, and this address may not speak it
+	ReasonEgressRefused          // the proxy towards Telegram refused the connection
+	ReasonEgressAuth             // the proxy towards Telegram wants other credentials
+	ReasonEgressBind             // the proxy towards Telegram does not say which address Telegram sees, which links need
+	ReasonEgressShape            // the proxy towards Telegram speaks something else
 	reasonCount
 )
 
@@ -89,7 +95,7 @@ var reasonNames = [reasonCount]string{
 	"link_keys", "link_nonce", "link_schema", "link_selector", "link_skew", "link_handshake", "link_checksum", "link_pid",
 	"link_refused", "frame_size", "frame_seq", "frame_sum", "message",
 	"link_timeout", "link_mute", "link_dead", "link_flood", "link_spare", "link_lost", "no_link", "packet_shape",
-	"answer_size", "memory",
+	"answer_size", "memory", "front_timeout", "proxy_untrusted", "egress_refused", "egress_auth", "egress_bind", "egress_shape",
 }
 
 // Reasons is how many there are; a table of counters has this length.

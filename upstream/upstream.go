@@ -45,6 +45,8 @@ type Socket interface {
 	// the zero AddrPort for a unix socket or a dead one.
 	Local() netip.AddrPort
 	Peer() netip.AddrPort
+	// MSS asks the kernel for the bytes of one segment to the peer; 0 when there is no such thing.
+	MSS() int
 }
 
 // Handler is what a Socket calls. The loop calls it, never a method of the Socket itself.
@@ -98,6 +100,7 @@ type Target struct {
 	Path    string         // a unix socket
 	Timeout int64          // milliseconds until ReasonDialTime; 0 is 5 s (spec upstream-protocols 5.4)
 	Opts    *DialOptions   // shared, not changed; nil is none
+	Patient bool           // a full queue may stand still for 30 s instead of the reactor's stall time (spec upstream-protocols 4.5)
 }
 
 // DialOptions are the socket options of an upstream connection, set before connect.
@@ -107,6 +110,10 @@ type DialOptions struct {
 	Mark           uint32     // SO_MARK; 0 is none
 	RecvBuffer     int        // SO_RCVBUF in bytes; 0 leaves the kernel's autotuning
 	NotSentLowat   int        // TCP_NOTSENT_LOWAT in bytes; 0 leaves it off
+	UserTimeout    int        // TCP_USER_TIMEOUT in ms; 0 is the kernel's
+	KeepIdle       int        // seconds of silence before the first keep-alive probe; 0 is no probes
+	KeepInterval   int        // seconds between probes; 0 is the kernel's
+	KeepCount      int        // probes; 0 is the kernel's
 }
 
 // Request says what stream a session wants.
@@ -115,6 +122,7 @@ type Request struct {
 	Transport codec.Transport
 	Client    netip.AddrPort // the client's address, as PROXY protocol or the socket gave it
 	Local     netip.AddrPort // our end of the client's connection; the zero AddrPort when not known
+	SNI       []byte         // to a front: what the stranger's hello asks for, as it came, nil when nothing; lives until Open returns
 }
 
 // Router opens streams for the sessions of one loop. Direct, middle and front are Routers.

@@ -32,6 +32,7 @@ const (
 	lingering                   // FIN sent, unread bytes are read into silence
 	resetting                   // end with RST
 	dead                        // Closed is about to be called, or was
+	patient                     // a full queue may stand still for longer
 )
 
 // mute are the states in which Write drops its bytes.
@@ -84,7 +85,7 @@ func (c *Conn) Write(p []byte) {
 		c.flags &^= writable
 	}
 	if c.out.size == 0 && !c.is(dialing) {
-		c.keep(r.opts.StallTime)
+		c.keep(c.stall())
 	}
 	r.stats.Partial++
 	r.stats.Queued += len(p)
@@ -187,6 +188,26 @@ func (c *Conn) Peer() netip.AddrPort {
 		return netip.AddrPort{}
 	}
 	return c.r.addr.name(unix.SYS_GETPEERNAME, c.fd)
+}
+
+// MSS asks the kernel for the bytes of one segment to the peer.
+func (c *Conn) MSS() int {
+	if c.fd < 0 {
+		return 0
+	}
+	n, err := unix.GetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG)
+	if err != nil {
+		return 0
+	}
+	return n
+}
+
+// stall is how long a full queue may stand still, in ms.
+func (c *Conn) stall() int64 {
+	if c.is(patient) {
+		return max(c.r.opts.StallTime, patientTime)
+	}
+	return c.r.opts.StallTime
 }
 
 // keep moves the reactor's own deadline to ms from now.

@@ -22,6 +22,9 @@ func (r *Reactor) Dial(to upstream.Target, h upstream.Handler) (upstream.Socket,
 	}
 	c := r.open(fd, h)
 	c.flags = dialing
+	if to.Patient {
+		c.flags |= patient
+	}
 	timeout := to.Timeout
 	if timeout <= 0 {
 		timeout = dialTime
@@ -87,6 +90,11 @@ func (r *Reactor) dialOptions(fd, family int, o *upstream.DialOptions) bool {
 	set(unix.SOL_SOCKET, unix.SO_RCVBUF, o.RecvBuffer)
 	set(unix.SOL_SOCKET, unix.SO_MARK, int(o.Mark))
 	set(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, o.NotSentLowat)
+	set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, o.UserTimeout)
+	set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, min(o.KeepIdle, 1))
+	set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, o.KeepIdle)
+	set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, o.KeepInterval)
+	set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepCount)
 	if o.Interface != "" && unix.BindToDevice(fd, o.Interface) != nil {
 		ok = false
 	}
@@ -121,7 +129,7 @@ func (r *Reactor) connected(c *Conn) bool {
 	switch {
 	case c.is(closing): // by Opened, finish has been called or the queue waits
 	case c.out.size > 0:
-		c.keep(r.opts.StallTime)
+		c.keep(c.stall())
 	case c.is(shut):
 		c.sendFIN()
 	}

@@ -141,7 +141,7 @@ func (r *Reactor) flush(c *Conn) {
 	case c.out.size > 0 && c.is(closing):
 		c.keep(r.opts.DrainTime)
 	case c.out.size > 0:
-		c.keep(r.opts.StallTime)
+		c.keep(c.stall())
 	case c.is(closing):
 		c.finish()
 	case c.is(shut):

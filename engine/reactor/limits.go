@@ -14,6 +14,7 @@ const (
 	flushChunks  = 64       // chunks in one writev, so 1 MiB per socket and turn
 
 	stallTime   = 15_000 // a queue that does not move (DESIGN.md section 5)
+	patientTime = 30_000 // a queue of a Patient socket that does not move (spec upstream-protocols 4.5)
 	drainTime   = 15_000 // a closing socket whose queue does not move
 	halfTime    = 60_000 // a half-closed socket on which nothing moves
 	dialTime    = 5_000  // spec upstream-protocols 5.4

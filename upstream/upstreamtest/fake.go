@@ -73,6 +73,7 @@ type Socket struct {
 	Aborted bool
 	TimerAt int64
 	WantsGo bool // Again was called
+	Segment int  // what MSS returns
 	dead    bool
 }
 
@@ -123,6 +124,9 @@ func (s *Socket) Local() netip.AddrPort { return s.Own }
 
 // Peer returns Remote.
 func (s *Socket) Peer() netip.AddrPort { return s.Remote }
+
+// MSS returns Segment.
+func (s *Socket) MSS() int { return s.Segment }
 
 // Take returns what was written since the last Take.
 func (s *Socket) Take() []byte {
