@@ -36,6 +36,9 @@ type Profile struct {
 	VersionsFirst bool   // supported_versions before key_share, as OpenSSL and nginx do
 	AppData       int    // bytes in the application-data record, clamped to MinAppData..MaxAppData; 0 is FallbackAppData
 	Spread        uint8  // AppData varies by up to this many bytes upwards, as ECDSA signatures do; 0 is a constant
+	DelayLow      uint16 // ms from hello to flight, at least, as the front was seen to need
+	DelayHigh     uint16 // the same, at most; 0 is an answer at once
+	Ramp          bool   // the front's first records, and those after a silence, are small ones
 }
 
 // Fallback returns a profile for a front that nobody measured, with an AppData of 2000..4500 bytes. Make
