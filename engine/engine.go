@@ -34,6 +34,7 @@ type Engine struct {
 	profile faketls.Profile // of every port, until a front is measured
 	limit   int64           // clients at most
 	memory  int64           // bytes that the process may take; 0 is not known
+	shared  bool            // what sockets hold in the kernel counts against memory
 	book    *telegram       // Telegram's address book; nil in direct mode
 	started time.Time
 
@@ -43,6 +44,7 @@ type Engine struct {
 	crowded  atomic.Bool   // memory is nearly spent
 	empty    chan struct{} // closed when draining and the last client left
 	once     sync.Once
+	goLimit  int64 // the runtime's limit as last set; owned by whoever watches memory
 
 	// Owned by whoever starts and stops the engine.
 	mu    sync.Mutex
@@ -153,10 +155,12 @@ func (e *Engine) addLoop(i, cpu int) error {
 	l := &loop{reactor: r}
 	dial := &upstream.DialOptions{
 		BindV4: e.set.BindV4, BindV6: e.set.BindV6, Interface: e.set.Interface, Mark: e.set.Mark,
-		RecvBuffer: e.set.UpstreamRcvbuf,
+		RecvBuffer: e.set.UpstreamRcvbuf, UserTimeout: int(e.set.UserTimeout.Milliseconds()),
+		KeepIdle: int(e.set.Keepalive.Idle / time.Second), KeepInterval: int(e.set.Keepalive.Interval / time.Second),
+		KeepCount: e.set.Keepalive.Count,
 	}
 	l.direct = direct.NewRouter(r, e.table(), dial)
-	l.middle = e.newMiddle(i, r, dial)
+	l.middle = e.newMiddle(i, r, linkOptions(*dial))
 	l.route = &route{middle: l.middle, direct: l.direct, fallback: e.set.Fallback(), loop: i, log: e.log}
 	l.env = session.NewEnv(r, l.route, e.store)
 	l.env.Gone = e.left

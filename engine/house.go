@@ -51,6 +51,7 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.Start = e.started
 	s.Ready = e.Ready() == nil
 	s.Draining = e.draining.Load()
+	s.Up = e.Up()
 	s.ClientsLimit = uint64(e.limit)
 	s.ReplayEntries, s.ReplayCapacity = e.store.Len()
 	s.Now = time.Now()

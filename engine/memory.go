@@ -16,14 +16,16 @@ const (
 	crowdedAt   = 95          // percent of --memory from which new clients are refused
 	roomyBelow  = 90          // percent below which they are let in again
 	wholeMemory = 100
+	leastShare  = 4 // one part in so many of the limit is ours, whatever sockets hold
 )
 
 // limitMemory sets what --memory says; an operator's GOMEMLIMIT counts when --memory does not.
 func (e *Engine) limitMemory() {
 	e.memory = e.set.Memory
 	if e.memory == 0 {
+		e.shared = true
 		if now := debug.SetMemoryLimit(-1); now != math.MaxInt64 {
-			e.memory = now
+			e.memory, e.shared = now, false
 			return
 		}
 		e.memory = config.DefaultMemory(os.DirFS("/"))
@@ -45,18 +47,32 @@ func (e *Engine) watchMemory() {
 		case <-e.quit:
 			return
 		case <-tick.C:
-			e.lookAtMemory(memoryUsed())
+			e.lookAtMemory(memoryUsed(), e.kernelMemory())
 		}
 	}
 }
 
-// lookAtMemory decides by the bytes in use whether new clients are refused.
-func (e *Engine) lookAtMemory(used uint64) {
-	percent := used * wholeMemory / uint64(e.memory)
+// kernelMemory returns the bytes that sockets hold in the kernel, when they come out of what the limit was made from:
+// an automatic limit is a share of the machine, and they take theirs from the same machine.
+func (e *Engine) kernelMemory() int64 {
+	if !e.shared {
+		return 0
+	}
+	return config.SocketMemory(os.DirFS("/"), os.Getpagesize())
+}
+
+// lookAtMemory decides by the bytes in use, and those that sockets hold in the kernel, whether new clients are refused.
+func (e *Engine) lookAtMemory(used uint64, sockets int64) {
+	limit := max(e.memory-sockets, e.memory/leastShare)
+	if e.shared && limit != e.goLimit {
+		e.goLimit = limit
+		debug.SetMemoryLimit(limit)
+	}
+	percent := used * wholeMemory / uint64(limit)
 	switch was := e.crowded.Load(); {
 	case !was && percent >= crowdedAt:
 		e.crowded.Store(true)
-		e.log.Warn("memory is nearly spent; new clients are refused", slog.Uint64("used", used), slog.Int64("memory", e.memory))
+		e.log.Warn("memory is nearly spent; new clients are refused", slog.Uint64("used", used), slog.Int64("sockets", sockets), slog.Int64("memory", e.memory))
 	case was && percent < roomyBelow:
 		e.crowded.Store(false)
 		e.log.Info("there is memory again; new clients are welcome", slog.Uint64("used", used), slog.Int64("memory", e.memory))

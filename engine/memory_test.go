@@ -3,6 +3,7 @@ package engine
 import (
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"testing"
 
 	"epoxy/codec/faketls"
@@ -22,7 +23,7 @@ func TestCrowded(t *testing.T) {
 		used uint64
 		in   bool
 	}{{100, true}, {949, true}, {950, false}, {2000, false}, {920, false}, {899, true}, {940, true}} {
-		e.lookAtMemory(c.used)
+		e.lookAtMemory(c.used, 0)
 		before := e.clients.Load()
 		if in := g.Accept(&upstreamtest.Socket{}, netip.AddrPort{}) != nil; in != c.in {
 			t.Errorf("step %d, %d of 1000 bytes used: let in %v", i, c.used, in)
@@ -33,5 +34,30 @@ func TestCrowded(t *testing.T) {
 	}
 	if l.refused != 3 {
 		t.Errorf("%d refusals counted, not 3", l.refused)
+	}
+}
+
+// What sockets hold in the kernel comes out of an automatic limit, and never all of it.
+func TestCrowdedBySockets(t *testing.T) {
+	was := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(was)
+	const memory = 1 << 40
+	e := &Engine{memory: memory, shared: true, log: slog.New(slog.DiscardHandler)}
+	for i, c := range []struct {
+		used    uint64
+		sockets int64
+		crowded bool
+		limit   int64
+	}{
+		{memory / 2, 0, false, memory},
+		{memory / 2, memory / 2, true, memory / 2},
+		{memory / 2, memory / 4, false, memory / 4 * 3},
+		{memory / 5, 2 * memory, false, memory / 4},
+		{memory / 4, 2 * memory, true, memory / 4},
+	} {
+		e.lookAtMemory(c.used, c.sockets)
+		if e.crowded.Load() != c.crowded || debug.SetMemoryLimit(-1) != c.limit {
+			t.Errorf("step %d: crowded %v with a runtime limit of %d, not %v with %d", i, e.crowded.Load(), debug.SetMemoryLimit(-1), c.crowded, c.limit)
+		}
 	}
 }

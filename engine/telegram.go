@@ -19,8 +19,12 @@ import (
 )
 
 const (
-	reportTime = 10_000 // ms between two lines of one loop about links that failed
-	queueShare = 2      // the loops' queues may take one part in so many of the memory limit
+	reportTime      = 10_000 // ms between two lines of one loop about links that failed
+	linkUserTimeout = 30_000 // ms that a link's bytes may go without acknowledgement
+	linkKeepIdle    = 15     // seconds of silence until the kernel asks the other end of a link; ours asks after 10
+	linkKeepEvery   = 5      // seconds between such questions
+	linkKeepCount   = 3      // unanswered ones that end it
+	queueShare      = 2      // the loops' queues may take one part in so many of the memory limit
 )
 
 // telegram keeps the address book of the middle proxies up to date, off the loops.
@@ -78,6 +82,14 @@ func (e *Engine) stopBook() {
 		e.book.cancel()
 		<-e.book.done
 	}
+}
+
+// linkOptions returns o as links need it: the kernel finds a dead one as early as our pings do (spec upstream-protocols 8,
+// fault 22).
+func linkOptions(o upstream.DialOptions) *upstream.DialOptions {
+	o.UserTimeout = linkUserTimeout
+	o.KeepIdle, o.KeepInterval, o.KeepCount = linkKeepIdle, linkKeepEvery, linkKeepCount
+	return &o
 }
 
 // newMiddle returns the links' router of a loop, nil in direct mode.

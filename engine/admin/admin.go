@@ -22,6 +22,7 @@ var ErrNotLoopback = errors.New("admin: has no password, so it opens on loopback
 // Options says where the door is and what is behind it. All fields are needed.
 type Options struct {
 	Addr    string            // "127.0.0.1:8888", "[::1]:8888" or "unix:/path"; port 0 is the kernel's choice
+	Healthy func() error      // nil while clients can be carried to Telegram, else why not
 	Ready   func() error      // nil while clients are served, else why not
 	Metrics func(w io.Writer) // one page of Prometheus text
 	Stats   func(w io.Writer) // one page for monitors of the official proxy: name, tab, value

@@ -34,6 +34,7 @@ func door(t *testing.T, addr string, f *fault) *Server {
 	t.Helper()
 	s, err := New(Options{
 		Addr:    addr,
+		Healthy: f.ready,
 		Ready:   f.ready,
 		Metrics: func(w io.Writer) { io.WriteString(w, "epoxy_ready 1\n") },
 		Stats:   func(w io.Writer) { io.WriteString(w, "ready_targets\t1\n") },
@@ -93,7 +94,7 @@ func TestPages(t *testing.T) {
 	}{
 		{"GET", "127.0.0.1", "/", "", 200, "/metrics"},
 		{"GET", "127.0.0.1", "/healthz", "", 200, "ok\n"},
-		{"GET", "127.0.0.1", "/healthz", "x", 200, "ok\n"},
+		{"GET", "127.0.0.1", "/healthz", "engine: no way", 503, "engine: no way\n"},
 		{"GET", "127.0.0.1", "/readyz", "", 200, "ready\n"},
 		{"GET", "127.0.0.1", "/readyz", "engine: draining", 503, "engine: draining\n"},
 		{"GET", "localhost:8888", "/metrics", "", 200, "epoxy_ready 1\n"},

@@ -13,7 +13,7 @@ import (
 const index = `Epoxy, the operator's door
 /metrics       Prometheus text
 /stats         the same under the names of the official proxy, for its monitors
-/healthz       200 while the process lives
+/healthz       200 while Telegram is within reach, else 503 and why
 /readyz        200 while clients are served, else 503 and why
 /debug/pprof/  profiles of the Go runtime
 `
@@ -22,14 +22,8 @@ const index = `Epoxy, the operator's door
 func pages(o Options) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, index) })
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { text(w, http.StatusOK, "ok\n") })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := o.Ready(); err != nil {
-			text(w, http.StatusServiceUnavailable, err.Error()+"\n")
-			return
-		}
-		text(w, http.StatusOK, "ready\n")
-	})
+	mux.HandleFunc("GET /healthz", state(o.Healthy, "ok\n"))
+	mux.HandleFunc("GET /readyz", state(o.Ready, "ready\n"))
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 		o.Metrics(w)
@@ -44,6 +38,17 @@ func pages(o Options) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return mux
+}
+
+// state answers 200 and word while ask returns nil, else 503 and the error.
+func state(ask func() error, word string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		if err := ask(); err != nil {
+			text(w, http.StatusServiceUnavailable, err.Error()+"\n")
+			return
+		}
+		text(w, http.StatusOK, word)
+	}
 }
 
 // local refuses requests for a name that is not this machine's: a web page that an operator visits must not read

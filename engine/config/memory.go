@@ -69,6 +69,25 @@ func DefaultMemory(root fs.FS) int64 {
 	return least / 100 * memoryShare
 }
 
+// SocketMemory returns the bytes that TCP sockets of this network namespace hold in the kernel, 0 when it is not told.
+// page is the size of a memory page. root is os.DirFS("/").
+func SocketMemory(root fs.FS, page int) int64 {
+	info, _ := fs.ReadFile(root, "proc/net/sockstat")
+	for line := range strings.Lines(string(info)) {
+		words := strings.Fields(line)
+		if len(words) == 0 || words[0] != "TCP:" {
+			continue
+		}
+		for i := 1; i+1 < len(words); i += 2 {
+			if words[i] == "mem" {
+				pages, _ := strconv.ParseInt(words[i+1], 10, 40)
+				return pages * int64(page)
+			}
+		}
+	}
+	return 0
+}
+
 // ramOf returns the machine's memory, 0 when it is not told.
 func ramOf(root fs.FS) int64 {
 	info, _ := fs.ReadFile(root, "proc/meminfo")

@@ -12,6 +12,7 @@ const (
 	BuildInfo    = "epoxy_build_info"
 	StartTime    = "epoxy_start_time_seconds"
 	Ready        = "epoxy_ready"
+	UpstreamUp   = "epoxy_upstream_up"
 	Draining     = "epoxy_draining"
 	ClientsLimit = "epoxy_clients_limit"
 	ReplayKept   = "epoxy_replay_entries"
@@ -112,6 +113,7 @@ func processFamilies() []family {
 		}},
 		{StartTime, gauge, "When the process started, in Unix seconds.", one(func(v *view) uint64 { return uint64(max(v.Start.Unix(), 0)) })},
 		{Ready, gauge, "1 while clients are served, else 0.", one(func(v *view) uint64 { return bit(v.Snapshot.Ready) })},
+		{UpstreamUp, gauge, "1 while Telegram is within reach, as far as is known: a link stands, or recent clients reached a datacenter directly.", one(func(v *view) uint64 { return bit(v.Snapshot.Up) })},
 		{Draining, gauge, "1 while the program stops and sessions finish.", one(func(v *view) uint64 { return bit(v.Snapshot.Draining) })},
 		{ClientsLimit, gauge, "Clients that are served at once; more are refused.", one(func(v *view) uint64 { return v.Snapshot.ClientsLimit })},
 		{ReplayKept, gauge, "Openings that the replay store remembers.", one(func(v *view) uint64 { return v.ReplayEntries })},

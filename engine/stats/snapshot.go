@@ -25,6 +25,7 @@ type Snapshot struct {
 	Now            time.Time // when it was taken; the Exporter's time when the Source does not say
 	Ready          bool
 	Draining       bool
+	Up             bool   // Telegram is within reach
 	ClientsLimit   uint64 // after --max-clients and the descriptor budget
 	ReplayEntries  uint64
 	ReplayCapacity uint64

@@ -37,6 +37,7 @@ type Counters struct {
 	Connected uint64                // streams whose datacenter was reached
 	Failed    [codec.Reasons]uint64 // failed attempts at an address, by reason
 	Retries   uint64                // attempts after the first
+	Lost      int                   // streams in a row, up to now, that reached no address
 	Unknown   uint64                // requests for a DC that is not in the table
 	ByDC      map[int]*DCCount      // by the entry that served
 	BytesUp   uint64                // to datacenters
@@ -72,6 +73,7 @@ func (r *Router) Open(req upstream.Request, sink upstream.Sink) (upstream.Stream
 	s := &Stream{router: r, sink: sink, dc: dc, current: -1, deadline: r.loop.Now() + totalTime}
 	if why := s.dial(); why != codec.ReasonNone {
 		dc.count.Failed++
+		r.Count.Lost++
 		return nil, why
 	}
 	s.head = buf.Partial.Get()

@@ -76,6 +76,7 @@ func (s *Stream) Opened(upstream.Socket) {
 	s.state = connected
 	s.router.bad[s.current] = 0
 	s.router.Count.Connected++
+	s.router.Count.Lost = 0
 	if s.head.Len() > obfs2.InitSize || s.fin {
 		s.flush()
 	}
@@ -250,6 +251,7 @@ func (s *Stream) Closed(_ upstream.Socket, why codec.Reason) {
 			why = next
 		}
 		s.dc.count.Failed++
+		s.router.Count.Lost++
 	case connected:
 	}
 	sink := s.sink

@@ -5,10 +5,10 @@ import "net/netip"
 
 // Target is one web site as it was resolved last. It is shared by all loops and not changed.
 type Target struct {
-	Addrs []netip.AddrPort   // tried in turn; or
-	Path  string             // a unix socket
-	Off   bool               // strangers who ask for this domain are not fronted
-	Proxy byte               // version of the PROXY protocol header sent ahead of the stranger's bytes, 1 or 2; 0 is none
+	Addrs []netip.AddrPort // tried in turn; or
+	Path  string           // a unix socket
+	Off   bool             // strangers who ask for this domain are not fronted
+	Proxy byte             // version of the PROXY protocol header sent ahead of the stranger's bytes, 1 or 2; 0 is none
 }
 
 // Targets says where strangers go. It is immutable: a change is a new one, handed to every loop.
