@@ -7,8 +7,10 @@ const classicSize = 517
 
 // Fixed parts of a browser's hello, after GREASE (spec client-protocols 13).
 const (
-	browserSuites = "\x13\x01\x13\x02\x13\x03\xc0\x2b\xc0\x2f\xc0\x2c\xc0\x30\xcc\xa9\xcc\xa8\xc0\x13\xc0\x14\x00\x9c\x00\x9d\x00\x2f\x00\x35"
-	smallSuites   = "\x13\x02\x13\x03\x13\x01\xc0\x2c"
+	aes128First = "\x13\x01\x13\x02\x13\x03"
+	aes256First = "\x13\x02\x13\x03\x13\x01"
+	olderSuites = "\xc0\x2b\xc0\x2f\xc0\x2c\xc0\x30\xcc\xa9\xcc\xa8\xc0\x13\xc0\x14\x00\x9c\x00\x9d\x00\x2f\x00\x35"
+	smallSuites = aes256First + "\xc0\x2c"
 )
 
 // plain are the extensions of a browser that say the same in every hello: number, content.
@@ -60,8 +62,13 @@ func (b *helloBuilder) appendRest(dst []byte, start int) []byte {
 		dst = append(dst, 0, byte(len(smallSuites)))
 		dst = append(dst, smallSuites...)
 	} else {
-		dst = append(dst, 0, byte(2+len(browserSuites)), b.grease[0], b.grease[0])
-		dst = append(dst, browserSuites...)
+		dst = append(dst, 0, byte(2+len(aes128First)+len(olderSuites)), b.grease[0], b.grease[0])
+		if b.hello.AES256First {
+			dst = append(dst, aes256First...)
+		} else {
+			dst = append(dst, aes128First...)
+		}
+		dst = append(dst, olderSuites...)
 	}
 	dst = append(dst, 1, 0, 0, 0)
 	at := len(dst)

@@ -59,6 +59,8 @@ type ClientHello struct {
 	Shape   Shape     // Browser by default
 	Version byte      // minor version of the record, 1..3; 0 is 1
 	Records []int     // payload bytes of the first records, the last one takes the rest; nil is one record
+
+	AES256First bool // TLS 1.3 suites in the order 1302, 1303, 1301, as Apple's apps; else 1301 first. Not for Small
 }
 
 // Append appends the hello's wire bytes to dst. Its 32-byte random is at offset 11, unless Records tears

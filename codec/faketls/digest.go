@@ -23,21 +23,28 @@ type Key struct {
 
 // NewKey prepares a secret.
 func NewKey(secret codec.Key) *Key {
-	state := func(pad byte) []byte {
-		var block [sha256.BlockSize]byte
-		copy(block[:], secret[:])
-		for i := range block {
-			block[i] ^= pad
+	k := new(Key)
+	k.prepare(sha256.New(), new([sha256.BlockSize]byte), &secret)
+	return k
+}
+
+// prepare makes k the key of secret, in the memory that it has; pad is scratch.
+func (k *Key) prepare(h hash.Hash, pad *[sha256.BlockSize]byte, secret *codec.Key) {
+	state := func(dst []byte, mask byte) []byte {
+		clear(pad[copy(pad[:], secret[:]):])
+		for i := range pad {
+			pad[i] ^= mask
 		}
-		h := sha256.New()
-		h.Write(block[:])
-		p, err := h.(encoding.BinaryAppender).AppendBinary(nil)
+		h.Reset()
+		h.Write(pad[:])
+		dst, err := h.(encoding.BinaryAppender).AppendBinary(dst)
 		if err != nil {
 			panic("faketls: " + err.Error()) // SHA-256 has no such error
 		}
-		return p
+		return dst
 	}
-	return &Key{inner: state(0x36), outer: state(0x5c)}
+	k.inner, k.outer = state(k.inner[:0], 0x36), state(k.outer[:0], 0x5c)
+	clear(pad[:])
 }
 
 // String hides the secret from logs.
@@ -51,6 +58,7 @@ type Digester struct {
 	hash  hash.Hash
 	state encoding.BinaryUnmarshaler // the same hash
 	sum   [sha256.Size]byte
+	pad   [sha256.BlockSize]byte
 }
 
 // NewDigester returns a Digester.
@@ -58,6 +66,10 @@ func NewDigester() *Digester {
 	h := sha256.New()
 	return &Digester{hash: h, state: h.(encoding.BinaryUnmarshaler)}
 }
+
+// Rekey makes k, the zero Key or one that d alone uses, the key of another secret in the same memory: for secrets that are
+// made up on the way, such as one per SNI.
+func (d *Digester) Rekey(k *Key, secret codec.Key) { k.prepare(d.hash, &d.pad, &secret) }
 
 // begin starts an HMAC under k; the message follows by d.hash.Write.
 func (d *Digester) begin(k *Key) { d.load(k.inner) }

@@ -1,6 +1,7 @@
 package faketls
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -66,5 +67,24 @@ func TestKeyHidesSecret(t *testing.T) {
 		if s := fmt.Sprintf(format, NewKey(codec.Key{})); strings.TrimPrefix(s, "&") != "faketls.Key" {
 			t.Errorf("%s: %s", format, s)
 		}
+	}
+}
+
+// A key that is made anew in old memory is the key that NewKey makes, and costs no memory.
+func TestRekey(t *testing.T) {
+	d, k := NewDigester(), new(Key)
+	for i := range 3 {
+		secret := codec.Key{byte(i), 15: byte(7 * i)}
+		d.Rekey(k, secret)
+		want := NewKey(secret)
+		if !bytes.Equal(k.inner, want.inner) || !bytes.Equal(k.outer, want.outer) {
+			t.Fatalf("key %d differs", i)
+		}
+	}
+	if d.pad != [64]byte{} {
+		t.Error("the secret stays in the scratch")
+	}
+	if n := testing.AllocsPerRun(100, func() { d.Rekey(k, codec.Key{9}) }); n != 0 {
+		t.Errorf("%.0f allocations", n)
 	}
 }

@@ -11,41 +11,58 @@ import (
 const retryRandom = "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91" +
 	"\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
 
-var errFront = codec.NewError(codec.ReasonNone, "faketls: the front does not answer with TLS 1.3")
+// Why a front has no profile. None carries a Reason: no client is to blame.
+var (
+	ErrOldTLS      = codec.NewError(codec.ReasonNone, "faketls: the front has no TLS 1.3")
+	ErrRetry       = codec.NewError(codec.ReasonNone, "faketls: the front wants another key share")
+	ErrNotMirrored = codec.NewError(codec.ReasonNone, "faketls: the front does not mirror the session id")
+
+	errFront = codec.NewError(codec.ReasonNone, "faketls: the front does not answer as TLS does")
+)
+
+// Answer is what Learn reads from one answer.
+type Answer struct {
+	Profile     // Suite, Group, VersionsFirst and AppData, which is Sum within MinAppData..MaxAppData
+	Sum     int // bytes in the application-data records of the first flight
+	Records int // how many they are
+}
 
 // Learn reads what a front sent in answer to a ClientHello whose session id was session, all of it until
-// it fell silent, and returns how it answers (spec client-protocols 4.5). AppData is the sum of the
-// application-data records, MinAppData..MaxAppData. A front that asks again (HelloRetryRequest), does not
-// mirror the session id or speaks TLS 1.2 has no profile: that is an error that carries no Reason.
-// ErrShort says that p ends before the first application-data record.
-func Learn(p, session []byte) (Profile, error) {
+// it fell silent (spec client-protocols 4.5). Errors: ErrOldTLS, ErrRetry, ErrNotMirrored; another one
+// without a Reason for what is not TLS or an alert; ErrShort when p ends before the first
+// application-data record does.
+func Learn(p, session []byte) (Answer, error) {
+	if len(p) >= 3 && p[0] == typeHandshake && p[1] == 3 && p[2] < 3 {
+		return Answer{}, ErrOldTLS
+	}
 	hello, rest, err := nextRecord(p, typeHandshake)
 	if err != nil {
-		return Profile{}, err
+		return Answer{}, err
 	}
-	profile, ok := learnHello(hello, session)
-	if !ok {
-		return Profile{}, errFront
+	profile, err := learnHello(hello, session)
+	if err != nil {
+		return Answer{}, err
 	}
 	change, rest, err := nextRecord(rest, typeCCS)
 	if err != nil {
-		return Profile{}, err
+		return Answer{}, err
 	}
 	if len(change) != 1 {
-		return Profile{}, errFront
+		return Answer{}, errFront
 	}
-	sum := 0
+	a := Answer{Profile: profile}
 	for {
 		var data []byte
 		data, rest, err = nextRecord(rest, typeData)
-		if err == codec.ErrShort && sum > 0 {
-			profile.AppData = min(max(sum, MinAppData), MaxAppData)
-			return profile, nil
+		if err == codec.ErrShort && a.Sum > 0 {
+			a.AppData = min(max(a.Sum, MinAppData), MaxAppData)
+			return a, nil
 		}
 		if err != nil {
-			return Profile{}, err
+			return Answer{}, err
 		}
-		sum += len(data)
+		a.Sum += len(data)
+		a.Records++
 	}
 }
 
@@ -65,32 +82,44 @@ func nextRecord(p []byte, kind byte) (payload, rest []byte, err error) {
 	return p[HeaderSize:n], p[n:], nil
 }
 
-// learnHello reads a ServerHello record's payload.
-func learnHello(p, session []byte) (profile Profile, ok bool) {
+// learnHello reads the payload of a record that begins with a ServerHello. In TLS 1.2 there may be more
+// behind it and the extensions may be missing.
+func learnHello(p, session []byte) (Profile, error) {
+	var profile Profile
 	s := scanner{rest: p}
 	kind, size := s.u8(), s.u8()<<16|s.u16()
+	s.rest = s.take(size)
 	version, random, mirrored := s.u16(), s.take(randomSize), s.bytes8()
 	profile.Suite = uint16(s.u16())
 	compression := s.u8()
-	extensions := scanner{rest: s.bytes16()}
-	if !s.done() || kind != serverHello || size != len(p)-4 || version != 0x0303 || string(random) == retryRandom ||
-		!bytes.Equal(mirrored, session) || !isTLS13(profile.Suite) || compression != 0 {
-		return profile, false
+	if s.bad || kind != serverHello {
+		return Profile{}, errFront
 	}
-	versions := false
-	for len(extensions.rest) > 0 && !extensions.bad {
+	extensions := scanner{rest: s.bytes16()}
+	versions, known := false, false
+	for len(extensions.rest) > 0 {
 		kind, data := extensions.u16(), scanner{rest: extensions.bytes16()}
-		switch kind {
-		case extVersions:
+		switch {
+		case extensions.bad:
+			return Profile{}, errFront
+		case kind == extVersions:
 			versions = data.u16() == 0x0304 && data.done()
 			profile.VersionsFirst = profile.Group == GroupNone
-		case extKeyShare:
+		case kind == extKeyShare:
 			profile.Group = Group(data.u16())
-			if len(data.bytes16()) != profile.Group.answerSize() || !data.done() {
-				return profile, false
-			}
+			known = (profile.Group == X25519 || profile.Group == X25519MLKEM768) &&
+				len(data.bytes16()) == profile.Group.answerSize() && data.done()
 		}
 	}
-	known := profile.Group == X25519 || profile.Group == X25519MLKEM768
-	return profile, !extensions.bad && versions && known
+	switch {
+	case !versions:
+		return Profile{}, ErrOldTLS
+	case string(random) == retryRandom:
+		return Profile{}, ErrRetry
+	case !bytes.Equal(mirrored, session):
+		return Profile{}, ErrNotMirrored
+	case !s.done() || size != len(p)-4 || version != 0x0303 || compression != 0 || !isTLS13(profile.Suite) || !known:
+		return Profile{}, errFront
+	}
+	return profile, nil
 }

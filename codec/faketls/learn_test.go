@@ -69,7 +69,7 @@ func TestLearnRealServer(t *testing.T) {
 			if err != nil || p.Group != group || !p.VersionsFirst || !isTLS13(p.Suite) {
 				t.Fatalf("%s: %+v, %v", name, p, err)
 			}
-			ours, _ := answer(t, hello, p)
+			ours, _ := answer(t, hello, p.Profile)
 			size := HeaderSize + int(binary.BigEndian.Uint16(real[3:]))
 			mask := func(p []byte) []byte {
 				p = slices.Clone(p[:size+len(ccs)+3])
@@ -84,7 +84,7 @@ func TestLearnRealServer(t *testing.T) {
 			for records := real[size+len(ccs):]; len(records) > 0; sum -= HeaderSize {
 				records = records[HeaderSize+int(binary.BigEndian.Uint16(records[3:])):]
 			}
-			if p.AppData != sum || len(ours) != size+len(ccs)+HeaderSize+sum {
+			if p.AppData != sum || p.Sum != sum || p.Records == 0 || len(ours) != size+len(ccs)+HeaderSize+sum {
 				t.Errorf("%s: learned %d bytes of application data, the server sent %d", name, p.AppData, sum)
 			}
 		}
@@ -98,7 +98,7 @@ func TestLearn(t *testing.T) {
 			Suite: binary.BigEndian.Uint16(v.Suite), Group: Group(binary.BigEndian.Uint16(v.Group)),
 			VersionsFirst: v.Name == "x25519-versions-first", AppData: v.AppDataLen,
 		}
-		if err != nil || p != want {
+		if err != nil || p != (Answer{want, v.AppDataLen, 1}) {
 			t.Errorf("%s: %+v, %v", v.Name, p, err)
 		}
 		for n := range v.Flight { // the prefix loop
@@ -110,28 +110,64 @@ func TestLearn(t *testing.T) {
 	v := loadVectors(t).Flight[0]
 	flight, session := []byte(v.Flight), []byte(v.SessionID)
 	twice := append(slices.Clone(flight), flight[len(flight)-2053:]...)
-	if p, err := Learn(append(twice, 0x17, 3, 3, 9, 9, 1), session); err != nil || p.AppData != 4096 {
+	if p, err := Learn(append(twice, 0x17, 3, 3, 9, 9, 1), session); err != nil || p.AppData != 4096 || p.Sum != 4096 || p.Records != 2 {
 		t.Errorf("two records and a torn one: %+v, %v", p, err)
 	}
-	for name, bad := range map[string][]byte{
-		"retry":           replace(flight, randomAt, []byte(retryRandom)...),
-		"compression":     replace(flight, 78, 1),
-		"legacy version":  replace(flight, 10, 2),
-		"session id":      replace(flight, 50, flight[50]^1),
-		"TLS 1.2 suite":   replace(flight, 76, 0xc0, 0x2f),
-		"no versions":     replace(flight, 121, 0, 0x2a),
-		"TLS 1.2 version": replace(flight, 126, 3),
-		"other group":     replace(flight, 85, 0, 0x17),
-		"share too short": replace(flight, 88, 31),
-		"handshake size":  replace(flight, 8, 0),
-		"no CCS":          replace(flight, 127, 0x16),
-		"CCS of 2":        replace(flight, 131, 2),
-		"alert":           []byte("\x15\x03\x03\x00\x02\x02\x28"),
-		"http":            []byte("HTTP/1.1 400"),
-		"handshake after": append(slices.Clone(flight), 0x16),
+	shut := replace(flight, 8, 0x46) // TLS 1.2: a ServerHello without extensions, and a certificate behind it
+	for name, bad := range map[string]struct {
+		answer []byte
+		err    error
+	}{
+		"retry":           {replace(flight, randomAt, []byte(retryRandom)...), ErrRetry},
+		"compression":     {replace(flight, 78, 1), errFront},
+		"legacy version":  {replace(flight, 10, 2), errFront},
+		"session id":      {replace(flight, 50, flight[50]^1), ErrNotMirrored},
+		"TLS 1.2 suite":   {replace(flight, 76, 0xc0, 0x2f), errFront},
+		"no versions":     {replace(flight, 121, 0, 0x2a), ErrOldTLS},
+		"no extensions":   {replace(shut, 7, 0), ErrOldTLS},
+		"TLS 1.2 version": {replace(flight, 126, 3), ErrOldTLS},
+		"TLS 1.0":         {replace(flight, 2, 1), ErrOldTLS},
+		"other group":     {replace(flight, 85, 0, 0x17), errFront},
+		"share too short": {replace(flight, 88, 31), errFront},
+		"handshake size":  {replace(flight, 8, 0), errFront},
+		"no CCS":          {replace(flight, 127, 0x16), errFront},
+		"CCS of 2":        {replace(flight, 131, 2), errFront},
+		"alert":           {[]byte("\x15\x03\x03\x00\x02\x02\x28"), errFront},
+		"http":            {[]byte("HTTP/1.1 400"), errFront},
+		"handshake after": {append(slices.Clone(flight), 0x16), errFront},
 	} {
-		if _, err := Learn(bad, session); err != errFront {
+		if _, err := Learn(bad.answer, session); err != bad.err {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A front of TLS 1.2, and one that wants a share that no client sends.
+func TestLearnUnfit(t *testing.T) {
+	hello := testHello(t, Browser)
+	session := mustParse(t, hello).SessionID
+	if _, err := Learn(front(t, hello, &tls.Config{MaxVersion: tls.VersionTLS12}), session); err != ErrOldTLS {
+		t.Errorf("TLS 1.2: %v", err)
+	}
+	if _, err := Learn(front(t, hello, &tls.Config{CurvePreferences: []tls.CurveID{tls.CurveP384}}), session); err != ErrRetry {
+		t.Errorf("P-384: %v", err)
+	}
+}
+
+// Apple's order of suites, which a server takes as well.
+func TestAES256First(t *testing.T) {
+	for _, shape := range []Shape{Browser, Classic517} {
+		c := ClientHello{Domain: "www.example.org", Secret: testSecret, Shares: testShares(t), Shape: shape, AES256First: true}
+		hello, err := c.Append(nil, source(2))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := mustParse(t, hello)
+		if len(hello) < classicSize || !bytes.Equal(h.Suites[2:8], []byte(aes256First)) {
+			t.Errorf("suites %x", h.Suites)
+		}
+		if _, err := Learn(front(t, hello, &tls.Config{}), h.SessionID); err != nil {
+			t.Error(err)
 		}
 	}
 }
@@ -144,9 +180,9 @@ func FuzzLearn(f *testing.F) {
 	f.Fuzz(func(t *testing.T, p, session []byte) {
 		profile, err := Learn(p, session)
 		switch {
-		case err != nil && err != codec.ErrShort && err != errFront:
+		case err != nil && !slices.Contains([]error{codec.ErrShort, errFront, ErrOldTLS, ErrRetry, ErrNotMirrored}, err):
 			t.Fatal(err)
-		case err != nil && profile != Profile{}:
+		case err != nil && profile != Answer{}:
 			t.Fatalf("%+v with %v", profile, err)
 		case err == nil && (!isTLS13(profile.Suite) || profile.AppData < MinAppData || profile.AppData > MaxAppData):
 			t.Fatalf("%+v", profile)

@@ -39,7 +39,7 @@ var floors = map[string]place{
 	"upstream/middle":       {floor: 3},
 	"upstream/front":        {floor: 3},
 	"upstream/refresh":      {floor: 3},
-	"upstream/scout":        {floor: 3},
+	"upstream/scout":        {floor: 3, same: []string{"upstream/front"}},
 	"upstream/egress":       {floor: 3},
 	"engine/strangers":      {floor: 3},
 	"upstream/faketg":       {floor: 3},
