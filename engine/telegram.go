@@ -105,7 +105,7 @@ func (e *Engine) newMiddle(i int, r *reactor.Reactor, dial *upstream.DialOptions
 	}[e.set.FilterErrors]
 	return middle.NewRouter(r, middle.Options{
 		Index: uint8(i), Tag: e.set.Tag, Dial: dial, Families: e.set.MiddleFamilies(), Warm: middle.Warm(),
-		Migrate: migrate, Filter: filter, Budget: e.loopBudget(), Stale: e.book.Force, Report: e.reporter(i, r),
+		Migrate: migrate, Filter: filter, Budget: e.loopBudget(), Hard: e.set.QueueLimit, Stale: e.book.Force, Report: e.reporter(i, r),
 		Process: rpc.ProcessID{PID: uint16(os.Getpid()), Start: uint32(time.Now().Unix())},
 	})
 }

@@ -52,6 +52,22 @@ func TestEveryFlag(t *testing.T) {
 		{"secret", "bob=dd" + testKey, "bob dd", func(s *Settings) any { return s.Secrets[0].Name + " " + s.Secrets[0].Secret.Kind.String() }},
 		{"domain", "Example.com", "example.com", func(s *Settings) any { return s.Domain }},
 		{"allow", "classic,secure", "classic,secure", func(s *Settings) any { return s.Allow }},
+		{"front", "WWW.example.com=Web.Example.org:8443", "[www.example.com=web.example.org:8443]", func(s *Settings) any { return s.Fronts }},
+		{"front-proxy-protocol", "v2", "v2", func(s *Settings) any { return s.FrontProxy }},
+		{"front-silence", "9s", "9s", func(s *Settings) any { return s.FrontSilence }},
+		{"front-idle", "61s", "1m1s", func(s *Settings) any { return s.FrontIdle }},
+		{"front-time", "11m", "11m0s", func(s *Settings) any { return s.FrontTime }},
+		{"front-max", "77", "77", func(s *Settings) any { return s.FrontMax }},
+		{"front-measure", "1h", "1h0m0s", func(s *Settings) any { return s.FrontMeasure }},
+		{"front-delay", "off", "off", func(s *Settings) any { return s.FrontDelay }},
+		{"record-sizing", "drs", "drs", func(s *Settings) any { return s.Records }},
+		{"split-hello", "true", "true", func(s *Settings) any { return s.SplitHello }},
+		{"handshake-mss", "92", "92", func(s *Settings) any { return s.HandshakeMSS }},
+		{"proxy-protocol", "10.0.0.0/8,::1", "[10.0.0.0/8 ::1/128]", func(s *Settings) any { return s.ProxyFrom }},
+		{"proxy-protocol-timeout", "1s", "1s", func(s *Settings) any { return s.ProxyTimeout }},
+		{"sni-salt", "pepper", "pepper", func(s *Settings) any { return s.SNISalt }},
+		{"replay-memory", "1G", "1073741824", func(s *Settings) any { return s.ReplayMemory }},
+		{"queue-limit", "4M", "4194304", func(s *Settings) any { return s.QueueLimit }},
 		{"upstream", "direct", "direct", func(s *Settings) any { return s.Upstream }},
 		{"dc", "2=1.2.3.4:443,5.6.7.8:80", "map[2:[1.2.3.4:443 5.6.7.8:80]]", func(s *Settings) any { return s.DC }},
 		{"default-dc", "4", "4", func(s *Settings) any { return s.DefaultDC }},
@@ -96,8 +112,11 @@ func TestEveryFlag(t *testing.T) {
 		{"public-port", "443", "443", func(s *Settings) any { return s.PublicPort }},
 	} {
 		var more []string
-		if c.flag == "tag-optional" { // means nothing without a tag
+		switch c.flag {
+		case "tag-optional": // means nothing without a tag
 			more = []string{"--tag=" + testTag}
+		case "sni-salt": // is for fake-TLS alone
+			more = []string{"--allow=tls"}
 		}
 		byFlag, err1 := load(t, append(more, "--"+c.flag+"="+c.text), nil)
 		byEnv, err2 := load(t, more, []string{Variable(c.flag) + "=" + c.text})

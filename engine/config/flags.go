@@ -16,6 +16,7 @@ func Register(fs *pflag.FlagSet, s *Settings) {
 	r := registrar{fs, s}
 	r.clients()
 	r.links()
+	r.front()
 	r.telegram()
 	r.middle()
 	r.size()
@@ -143,6 +144,7 @@ func (r registrar) size() {
 	s := r.s
 	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
 	scalar(r, &s.Pin, "pin", "WHEN", func(t string) (Pin, error) { return parseWord[Pin](pinWords, t) }, Pin.String, "tie each loop to a CPU: auto, on, off")
+	scalar(r, &s.QueueLimit, "queue-limit", "SIZE", parseQueueLimit, func(n int) string { return showMemory(int64(n)) }, "bytes that may wait for one client who reads slowly, over links; beyond it that client is closed")
 	scalar(r, &s.MaxClients, "max-clients", "N", parseInt(0, maxClients), strconv.Itoa, "clients at once; 0 is what the descriptor limit allows")
 	scalar(r, &s.Memory, "memory", "SIZE", parseMemory, showMemory, "memory of the whole process, such as 512M or 4G; 0 is 80 % of the machine's RAM or of the control group's limit")
 }

@@ -23,6 +23,13 @@ const (
 	defaultKeepIdle         = 60 * time.Second
 	defaultKeepInterval     = 30 * time.Second
 	defaultKeepCount        = 4
+	defaultFrontSilence     = 10 * time.Second // as the official proxy (spec client-protocols 6)
+	defaultFrontIdle        = 60 * time.Second // the same
+	defaultFrontTime        = 10 * time.Minute // the same
+	defaultFrontMeasure     = 4 * time.Hour    // certificates change every few weeks
+	defaultProxyTimeout     = 500 * time.Millisecond
+	defaultReplayMemory     = 64 << 20
+	defaultQueueLimit       = 1 << 20 // DESIGN section 5
 )
 
 // Telegram's own addresses of what middle proxies need (spec upstream-protocols 1.1).
@@ -47,6 +54,12 @@ const (
 	maxName       = 32    // bytes of a name of ours: it becomes a metric label
 	maxInterface  = 15    // bytes, the kernel's IFNAMSIZ less its zero
 	maxUnixPath   = 107   // bytes, the kernel's sun_path less its zero
+	minMSS        = 88    // the kernel's TCP_MIN_MSS
+	maxMSS        = 1460
+	minReplay     = 1 << 20
+	maxReplay     = 64 << 30
+	minMeasure    = 10 * time.Minute
+	minQueueLimit = 128 << 10 // a session stops its source at 64 KiB
 	minMemory     = 64 << 20
 	maxMemory     = 64 << 40
 )

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseMemory reads bytes: "0" for automatic, "536870912", "512M", "4G", "4GiB".
-func parseMemory(text string) (int64, error) {
+// parseBytes reads "536870912", "512M", "4G", "4GiB".
+func parseBytes(text string) (int64, error) {
 	digits := strings.TrimRight(text, "KMGTiBkmgtb")
 	shift, unit := 0, strings.ToLower(text[len(digits):])
 	for i, u := range []string{"k", "m", "g", "t"} {
@@ -17,13 +17,31 @@ func parseMemory(text string) (int64, error) {
 		}
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
-	switch {
-	case err != nil || unit != "" && unit != "b" || n > maxMemory>>shift:
-		return 0, wrong("is not a number of bytes up to 64 TiB", "write 512M or 4G; 0 is automatic")
-	case n != 0 && n<<shift < minMemory:
-		return 0, wrong("is less than the 64 MiB that an empty proxy needs", "write 512M or 4G; 0 is automatic")
+	if err != nil || unit != "" && unit != "b" || n > maxMemory>>shift {
+		return 0, wrong("is not a number of bytes up to 64 TiB", "write 512M or 4G")
 	}
 	return int64(n << shift), nil
+}
+
+// parseMemory reads the size of the process, 0 for automatic.
+func parseMemory(text string) (int64, error) {
+	n, err := parseBytes(text)
+	switch {
+	case err != nil:
+		return 0, wrong("is not a number of bytes up to 64 TiB", "write 512M or 4G; 0 is automatic")
+	case n != 0 && n < minMemory:
+		return 0, wrong("is less than the 64 MiB that an empty proxy needs", "write 512M or 4G; 0 is automatic")
+	}
+	return n, nil
+}
+
+// parseQueueLimit reads how much may wait for one client.
+func parseQueueLimit(text string) (int, error) {
+	n, err := parseBytes(text)
+	if err != nil || n < minQueueLimit || n > maxSocketSize {
+		return 0, wrong("is not a size of 128 KiB to 1 GiB", "write 1M or 4M")
+	}
+	return int(n), nil
 }
 
 // showMemory prints whole units short.

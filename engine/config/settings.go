@@ -26,6 +26,23 @@ type Settings struct {
 	Allow     Allow         // the protocols that every secret's key serves, whatever the secret's kind
 	DefaultDC codec.DC      // for a client that asks for a DC nobody knows
 
+	// What strangers see.
+	Fronts       []Front       // domains unique; empty reads strangers into silence
+	FrontProxy   Version       // PROXY protocol header towards the front
+	FrontSilence time.Duration // connect to the front's turn when nothing comes
+	FrontIdle    time.Duration // nothing moves between a stranger and the front
+	FrontTime    time.Duration // a stranger's whole time
+	FrontMax     int           // strangers at the front at once; 0 is a share of the clients
+	FrontMeasure time.Duration // between measurements of the front; 0 is never
+	FrontDelay   Delay
+	Records      Records
+	SplitHello   bool
+	HandshakeMSS int            // bytes; 0 is off
+	ProxyFrom    []netip.Prefix // who sends PROXY protocol headers; empty is nobody
+	ProxyTimeout time.Duration  // connect to a whole header
+	SNISalt      string         // makes a key for each domain; empty is off
+	ReplayMemory int64          // bytes of the replay store
+
 	// Telegram's side.
 	Upstream       Upstream
 	DC             map[codec.DC][]netip.AddrPort // overrides of the built-in address book, in the operator's order
@@ -50,6 +67,7 @@ type Settings struct {
 	// Size.
 	Loops      int // event loops; 0 is one per usable CPU
 	Pin        Pin
+	QueueLimit int   // bytes that may wait for one client of a link
 	MaxClients int   // 0 is what the descriptor limit allows
 	Memory     int64 // bytes; 0 is DefaultMemory
 
@@ -88,6 +106,13 @@ func Default() *Settings {
 		Listen:           []Listen{{Name: "port1", Endpoint: mustEndpoint(DefaultListen)}},
 		Allow:            AllowOf(codec.Secure, codec.TLS),
 		DefaultDC:        defaultDC,
+		FrontSilence:     defaultFrontSilence,
+		FrontIdle:        defaultFrontIdle,
+		FrontTime:        defaultFrontTime,
+		FrontMeasure:     defaultFrontMeasure,
+		ProxyTimeout:     defaultProxyTimeout,
+		ReplayMemory:     defaultReplayMemory,
+		QueueLimit:       defaultQueueLimit,
 		Upstream:         UpstreamAuto,
 		Prefer:           PreferV4,
 		UpstreamRcvbuf:   defaultUpstreamRcvbuf,

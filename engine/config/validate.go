@@ -16,6 +16,7 @@ func (s *Settings) Validate() error {
 	c := checker{Settings: s, errs: append([]error(nil), s.mistakes...)}
 	c.listeners()
 	c.secrets()
+	c.fronts()
 	c.upstream()
 	c.middle()
 	c.timings()
@@ -146,6 +147,7 @@ func (c *checker) timings() {
 	}{
 		{"handshake-timeout", c.HandshakeTimeout}, {"first-byte-timeout", c.FirstByteTimeout}, {"idle-timeout", c.IdleTimeout},
 		{"stall-timeout", c.StallTimeout}, {"clock-window", c.ClockWindow},
+		{"front-silence", c.FrontSilence}, {"front-idle", c.FrontIdle}, {"front-time", c.FrontTime}, {"proxy-protocol-timeout", c.ProxyTimeout},
 	} {
 		if t.value <= 0 {
 			c.wrong(t.flag, short(t.value), "is no time at all", "write a duration such as 10s or 20m")
