@@ -120,7 +120,7 @@ func TestChoose(t *testing.T) {
 	loop := upstreamtest.NewLoop(0)
 	r := NewRouter(loop, Options{})
 	all := &Targets{Default: common, ByDomain: map[string]*Target{
-		"own.example": own, "off.example": {Off: true, Addrs: own.Addrs}, "gone.example": {}, string(long): longest,
+		"own.example": own, "zoo.example": own, "off.example": {Off: true, Addrs: own.Addrs}, "gone.example": {}, string(long): longest,
 	}}
 	for _, c := range []struct {
 		targets *Targets
@@ -132,7 +132,7 @@ func TestChoose(t *testing.T) {
 		{&Targets{}, "own.example", nil, codec.ReasonNoUpstream},
 		{&Targets{Default: &Target{Off: true}}, "", nil, codec.ReasonDenied},
 		{all, "", common, 0}, {all, ".", common, 0},
-		{all, "own.example", own, 0}, {all, "OWN.eXample", own, 0}, {all, "own.example.", own, 0},
+		{all, "own.example", own, 0}, {all, "OWN.EXAMPLE", own, 0}, {all, "Zoo.example", own, 0}, {all, "own.example.", own, 0},
 		{all, "own.example..", common, 0}, {all, "www.own.example", common, 0}, {all, "own.exampl\xe9", common, 0},
 		{all, "off.example", nil, codec.ReasonDenied}, {all, "Off.Example.", nil, codec.ReasonDenied},
 		{all, "gone.example", nil, codec.ReasonNoUpstream},
