@@ -213,7 +213,7 @@ func (e *Engine) port(name string, secrets *session.Secrets) session.Port {
 		compact = ms(e.set.IdleTimeout) + 1 // never
 	}
 	return session.Port{
-		Name: name, Allow: codec.Protocols(e.set.Allow), Secrets: secrets, Profile: &e.profile,
+		Name: name, Allow: codec.Protocols(e.set.Allow), Secrets: secrets, Sites: &session.Sites{Default: &e.profile},
 		Timing: &session.Timing{
 			FirstByte: ms(e.set.FirstByteTimeout), Handshake: ms(e.set.HandshakeTimeout),
 			Idle: ms(e.set.IdleTimeout), Compact: compact, Window: int64(e.set.ClockWindow / time.Second),

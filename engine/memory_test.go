@@ -17,7 +17,7 @@ func TestCrowded(t *testing.T) {
 	e := &Engine{memory: 1000, limit: 10, log: slog.New(slog.DiscardHandler)}
 	l := &loop{env: session.NewEnv(upstreamtest.NewLoop(1), nil, replay.New(1))}
 	g := &gate{engine: e, loop: l, port: session.NewPort(l.env, session.Port{
-		Secrets: session.NewSecrets(nil), Profile: &faketls.Profile{}, Timing: &session.Timing{},
+		Secrets: session.NewSecrets(nil), Sites: &session.Sites{Default: &faketls.Profile{}}, Timing: &session.Timing{},
 	})}
 	for i, c := range []struct {
 		used uint64

@@ -15,15 +15,19 @@ type Env struct {
 	Front  upstream.Router // towards the front; nil discards strangers instead
 	Gone   func()          // called once for each session that ended; nil is nothing
 
+	// Strangers is told of each stranger, why it is one and what it sent; p lives until the call returns. nil is nothing.
+	Strangers func(why codec.Reason, p []byte)
+
 	// Shared by all loops; asked once per handshake.
 	Replay *replay.Store
 
 	// Owned by the loop.
 	Count    Counters
 	digester *faketls.Digester
-	join     []byte // where hellos of several records are put together
-	budget   int64  // secrets that long scans may still try
-	budgetAt int64  // loop time of the last refill
+	derived  faketls.Key // of the secret and SNI that were tried last
+	join     []byte      // where hellos of several records are put together
+	budget   int64       // secrets that long scans may still try
+	budgetAt int64       // loop time of the last refill
 }
 
 // NewEnv returns the environment of one loop.

@@ -5,6 +5,7 @@ import (
 	"epoxy/codec/buf"
 	"epoxy/codec/faketls"
 	"epoxy/codec/obfs2"
+	"epoxy/codec/secret"
 	"epoxy/engine/replay"
 )
 
@@ -47,9 +48,10 @@ func (s *Session) advance(p []byte) {
 		done = s.init(p)
 	case Opening:
 		done = s.opening(p)
-	case Relay, Front, Discard, Closed:
+	case Header, Relay, Front, Discard, Closed:
 	}
 	switch {
+	case s.flags&grounded != 0: // part holds the flight
 	case done:
 		s.forget()
 	case s.part == nil && len(p) > 0:
@@ -109,7 +111,7 @@ func (s *Session) init(p []byte) bool {
 		return false
 	}
 	opening := p[:obfs2.InitSize]
-	secret, v := s.search(nil, func(c *Secret) (ok bool) {
+	entry, v := s.search(nil, 1, func(c *Secret) (ok bool) {
 		s.tag, s.dc, ok = obfs2.Match(opening, &c.Key)
 		return ok
 	})
@@ -134,7 +136,7 @@ func (s *Session) init(p []byte) bool {
 	case env.Replay.Seen(replay.Opening, obfs2.ReplayKey(opening), env.Loop.Unix()):
 		s.stranger(codec.ReasonReplay, p)
 	default:
-		s.in, s.out = obfs2.Accept(opening, &secret.Key)
+		s.in, s.out = obfs2.Accept(opening, &entry.Key)
 		s.open(proto, p[obfs2.InitSize:])
 	}
 	return true
@@ -159,11 +161,9 @@ func (s *Session) hello(p []byte) bool {
 	if len(h.Record) != used { // several records: keep the grown scratch
 		env.join = h.Record[:0]
 	}
-	var unix uint32
-	secret, v := s.search(s.domain(h.SNI), func(c *Secret) (ok bool) {
-		unix, ok = env.digester.Check(c.hello, &h)
-		return ok
-	})
+	var name [255]byte
+	sni := lower(&name, h.SNI)
+	entry, key, unix, v := s.author(&h, sni)
 	switch v {
 	case again:
 		s.wait()
@@ -179,7 +179,8 @@ func (s *Session) hello(p []byte) bool {
 		s.stranger(codec.ReasonHelloTime, p)
 		return true
 	}
-	choice, err := s.port.Profile.Choose(&h)
+	site := s.port.profile(sni, entry)
+	choice, err := site.Choose(&h)
 	if err != nil {
 		s.stranger(codec.ReasonOf(err, codec.ReasonHelloShape), p)
 		return true
@@ -188,33 +189,49 @@ func (s *Session) hello(p []byte) bool {
 		s.stranger(codec.ReasonReplay, p)
 		return true
 	}
-	flight, err := env.digester.AppendFlight(env.Loop.Scratch()[:0], secret.hello, &h, s.port.Profile, choice, env.Loop.Rand)
+	s.avoidTrap(&choice, &h)
+	flight, err := env.digester.AppendFlight(env.Loop.Scratch()[:0], key, &h, site, choice, env.Loop.Rand)
 	if err != nil {
 		s.stranger(codec.ReasonOf(err, codec.ReasonHelloShare), p)
 		return true
 	}
 	s.state = Opening
 	s.flags |= inTLS
-	s.deadline = env.Loop.Now() + openingTime
-	s.socket.SetTimer(s.deadline)
-	s.socket.Write(flight)
+	if s.port.ramps(site) {
+		s.flags |= ramping
+	}
+	s.answer(flight, site)
 	return true
 }
 
-// domain returns the secrets whose links carry this SNI.
-func (s *Session) domain(sni []byte) []uint32 {
-	by := s.port.Secrets.byDomain
-	if len(by) == 0 || len(sni) == 0 || len(sni) > 255 {
-		return nil
-	}
-	var lower [255]byte
-	for i, c := range sni {
-		if 'A' <= c && c <= 'Z' {
-			c += 'a' - 'A'
+// author searches for the secret behind a hello, sni being its SNI in lower case, and returns it with the key that made
+// the hello and the time inside. On a port with a salt that key is another one for every SNI, made anew for each try,
+// and kept for the opening.
+func (s *Session) author(h *faketls.Hello, sni []byte) (c *Secret, key *faketls.Key, unix uint32, v verdict) {
+	env, set := s.port.env, s.port.Secrets
+	if set.salt == nil {
+		c, v = s.search(set.byDomain[string(sni)], 1, func(c *Secret) (ok bool) {
+			unix, ok = env.digester.Check(c.hello, h)
+			return ok
+		})
+		if v == found {
+			key = c.hello
 		}
-		lower[i] = c
+		return c, key, unix, v
 	}
-	return by[string(lower[:len(sni)])]
+	if len(sni) == 0 {
+		return nil, nil, 0, nobody
+	}
+	name := string(sni)
+	c, v = s.search(set.byDomain[name], 2, func(c *Secret) (ok bool) {
+		derived := secret.DeriveSNI(set.salt, c.Key, name)
+		env.digester.Rekey(&env.derived, derived)
+		if unix, ok = env.digester.Check(&env.derived, h); ok {
+			s.extras().key = derived
+		}
+		return ok
+	})
+	return c, &env.derived, unix, v
 }
 
 // opening opens the init inside the records. The secret is the hello's, and only the padded tag belongs here
@@ -223,8 +240,11 @@ func (s *Session) opening(p []byte) bool {
 	if len(p) < obfs2.InitSize {
 		return false
 	}
-	secret := &s.port.Secrets.list[s.secret]
-	tag, dc, ok := obfs2.Match(p[:obfs2.InitSize], &secret.Key)
+	key := &s.port.Secrets.list[s.secret].Key
+	if s.port.Secrets.salt != nil {
+		key = &s.extra.key
+	}
+	tag, dc, ok := obfs2.Match(p[:obfs2.InitSize], key)
 	switch {
 	case !ok:
 		s.end(codec.ReasonBadTag)
@@ -232,7 +252,8 @@ func (s *Session) opening(p []byte) bool {
 		s.end(codec.ReasonPlainInTLS)
 	default:
 		s.tag, s.dc = tag, dc
-		s.in, s.out = obfs2.Accept(p[:obfs2.InitSize], &secret.Key)
+		s.in, s.out = obfs2.Accept(p[:obfs2.InitSize], key)
+		s.spent()
 		s.open(codec.TLS, p[obfs2.InitSize:])
 	}
 	return true

@@ -20,14 +20,16 @@ type Secret struct {
 type Secrets struct {
 	list     []Secret
 	byDomain map[string][]uint32
+	salt     []byte // of the keys per SNI; empty is none
 }
 
-// NewSecrets prepares list. It is worth about 350 bytes a secret.
+// NewSecrets prepares list, which is the set's from now on. It is worth about 350 bytes a secret.
 func NewSecrets(list []Secret) *Secrets {
 	s := &Secrets{list: list, byDomain: make(map[string][]uint32)}
 	for i := range list {
 		list[i].hello = faketls.NewKey(list[i].Key)
-		if d := strings.ToLower(list[i].Domain); d != "" {
+		list[i].Domain = strings.ToLower(list[i].Domain)
+		if d := list[i].Domain; d != "" {
 			s.byDomain[d] = append(s.byDomain[d], uint32(i))
 		}
 	}
@@ -39,19 +41,47 @@ func NewSecrets(list []Secret) *Secrets {
 	return s
 }
 
+// NewDerived prepares list for links that carry a key per SNI: inside fake-TLS the key of a client is
+// secret.DeriveSNI of salt, the secret and the hello's SNI in lower case, and no other (spec client-protocols 3.1).
+// Bare clients use the secret itself.
+func NewDerived(list []Secret, salt []byte) *Secrets {
+	s := NewSecrets(list)
+	s.salt = salt
+	return s
+}
+
 // Len returns how many secrets there are.
 func (s *Secrets) Len() int { return len(s.list) }
+
+// Sites says how ServerHellos look. It is immutable and shared by all loops.
+type Sites struct {
+	Default  *faketls.Profile            // not nil
+	ByDomain map[string]*faketls.Profile // by SNI in lower case
+}
+
+// Sizing says how large the records to a fake-TLS client are (spec client-protocols 4.6).
+type Sizing uint8
+
+// The sizings.
+const (
+	Full Sizing = iota // as large as there are bytes
+	Ramp               // small ones first, and after each silence
+	Auto               // Ramp where the profile says that the site does so
+)
 
 // Port is one listener as one loop sees it.
 type Port struct {
 	// Fixed after start, shared with the other loops' Ports of this listener.
-	Name    string
-	Allow   codec.Protocols
-	Secrets *Secrets
-	Profile *faketls.Profile
-	Timing  *Timing
+	Name        string
+	Allow       codec.Protocols
+	Secrets     *Secrets
+	Timing      *Timing
+	ProxyHeader bool   // a PROXY protocol header comes first, always (spec client-protocols 7.2)
+	SplitHello  bool   // the ServerHello leaves in two segments
+	Records     Sizing // towards fake-TLS clients
 
 	// Owned by the loop.
+	Sites  *Sites // changed by Use
 	env    *Env
 	recent [recentSize]uint32 // secret number plus one; 0 is none
 	turn   uint8              // where the next recent secret goes
@@ -65,9 +95,15 @@ type hint struct {
 
 // NewPort returns p, completed for the loop of env.
 func NewPort(env *Env, p Port) *Port {
-	p.env = env
+	p.env, p.Timing = env, p.Timing.filled()
 	if p.Secrets.Len() > fewSecrets {
 		p.hints = make([]hint, hintSlots)
 	}
 	return &p
 }
+
+// Use makes s the sites of hellos that come from now on. The loop calls it.
+func (p *Port) Use(s *Sites) { p.Sites = s }
+
+// fronts reports whether strangers on p may meet the front. Where no TLS is spoken a web site would be out of place.
+func (p *Port) fronts() bool { return p.env.Front != nil && p.Allow.Has(codec.TLS) }

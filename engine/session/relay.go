@@ -2,7 +2,6 @@ package session
 
 import (
 	"epoxy/codec"
-	"epoxy/codec/faketls"
 	"epoxy/upstream"
 )
 
@@ -11,7 +10,7 @@ func (s *Session) open(proto codec.Protocol, rest []byte) {
 	env := s.port.env
 	env.Count.Handshakes[proto]++
 	s.proto = proto
-	req := upstream.Request{DC: s.dc, Transport: s.tag, Client: s.socket.Peer(), Local: s.socket.Local()}
+	req := upstream.Request{DC: s.dc, Transport: s.tag, Client: s.Client(), Local: s.local()}
 	stream, why := env.Router.Open(req, s)
 	if why != codec.ReasonNone {
 		s.end(why)
@@ -66,35 +65,24 @@ func (s *Session) Deliver(p []byte) {
 		return
 	}
 	s.touch()
-	s.port.env.Count.BytesDown += uint64(len(p))
 	switch {
 	case s.state == Front:
-		s.socket.Write(p)
 	case s.flags&inTLS == 0:
+		s.port.env.Count.BytesDown += uint64(len(p))
 		s.out.XOR(p, p)
-		s.socket.Write(p)
 	default:
-		s.socket.Write(s.seal(s.port.env.Loop.Scratch(), p))
+		s.port.env.Count.BytesDown += uint64(len(p))
+		if s.flags&ramping != 0 {
+			s.rewind()
+		}
+		p = s.seal(s.port.env.Loop.Scratch(), p)
 	}
+	s.socket.Write(p)
 	if s.flags&blocked == 0 && s.socket.Queued() > softQueue && s.stream != nil {
 		s.flags |= blocked
 		s.port.env.Count.Paused++
 		s.stream.Pause()
 	}
-}
-
-// seal enciphers p into records in dst; the cipher pass is the only copy.
-func (s *Session) seal(dst, p []byte) []byte {
-	at := 0
-	for len(p) > 0 {
-		n := min(len(p), faketls.MaxPayload)
-		faketls.PutHeader(dst[at:], n)
-		at += faketls.HeaderSize
-		s.out.XOR(dst[at:at+n], p[:n])
-		at += n
-		p = p[n:]
-	}
-	return dst[:at]
 }
 
 // SendDrained lets a held client go on.

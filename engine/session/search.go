@@ -18,8 +18,9 @@ const (
 	again // to be continued on a later turn
 )
 
-// search goes on trying secrets from where s.cursor stands. try reports whether a secret fits.
-func (s *Session) search(domain []uint32, try func(*Secret) bool) (*Secret, verdict) {
+// search goes on trying secrets from where s.cursor stands. try reports whether a secret fits; each costs weight of the
+// budget.
+func (s *Session) search(domain []uint32, weight int, try func(*Secret) bool) (*Secret, verdict) {
 	p, env := s.port, s.port.env
 	list := p.Secrets.list
 	head := 0
@@ -28,13 +29,13 @@ func (s *Session) search(domain []uint32, try func(*Secret) bool) (*Secret, verd
 	}
 	total := head + len(domain) + len(list)
 	slice := scanFree
-	if left := total - int(s.cursor); s.cursor > 0 || left > scanFree {
+	if left := (total - int(s.cursor)) * weight; s.cursor > 0 || left > scanFree {
 		want := min(left, scanSlice)
 		slice = int(env.spend(int64(want)))
 		if s.cursor == 0 {
 			slice = max(slice, scanFree)
 		}
-		if slice == 0 {
+		if slice < weight {
 			return nil, again
 		}
 	}
@@ -43,10 +44,10 @@ func (s *Session) search(domain []uint32, try func(*Secret) bool) (*Secret, verd
 		if i < 0 || i >= len(list) {
 			continue
 		}
-		if slice == 0 {
+		if slice < weight {
 			return nil, again
 		}
-		slice--
+		slice -= weight
 		env.Count.Tried++
 		if try(&list[i]) {
 			p.remember(s.client, uint32(i))

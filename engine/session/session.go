@@ -1,8 +1,11 @@
 // Package session is one client's protocol machine; no gnet, no goroutine, no lock.
 //
-//	sniff > hello > opening > relay > closed
-//	sniff > init  > relay
-//	any but relay and opening > front | discard > closed
+//	header > sniff > hello > opening > relay > closed
+//	         sniff > init  > relay
+//	         sniff | hello | init > front | discard > closed
+//	any > closed
+//
+// Header is for ports behind a balancer only; the others begin with sniff.
 package session
 
 import (
@@ -21,9 +24,10 @@ type State uint8
 
 // The states; the arrows are in the package comment.
 const (
-	Sniff   State = iota // too few bytes to tell fake-TLS from a bare init
+	Header  State = iota // collecting a PROXY protocol header
+	Sniff                // too few bytes to tell fake-TLS from a bare init
 	Hello                // collecting and checking a ClientHello
-	Opening              // answered; collecting the init inside the records
+	Opening              // answered, or about to be; collecting the init inside the records
 	Init                 // collecting and checking a bare init
 	Relay                // carrying bytes
 	Front                // a stranger, spliced to the front
@@ -31,12 +35,12 @@ const (
 	Closed               // the socket is closing or gone
 )
 
-var stateNames = [...]string{"sniff", "hello", "opening", "init", "relay", "front", "discard", "closed"}
+var stateNames = [...]string{"header", "sniff", "hello", "opening", "init", "relay", "front", "discard", "closed"}
 
 // String returns the state's name.
 func (s State) String() string { return stateNames[s] }
 
-type flags uint8
+type flags uint16
 
 const (
 	spoke     flags = 1 << iota // the first byte came
@@ -45,6 +49,8 @@ const (
 	held                        // the client is paused for its stream, or for a scan
 	blocked                     // the stream is paused for the client
 	atEOF                       // the client sent FIN
+	grounded                    // the flight waits in part for its time
+	ramping                     // records to the client start small
 )
 
 // Session is one client. It is the Handler of the client's socket and the Sink of its stream; its loop alone
@@ -54,16 +60,19 @@ type Session struct {
 	socket   upstream.Socket
 	stream   upstream.Stream // nil before Relay or Front, and after the end
 	port     *Port
-	part     *buf.Buffer // an opening that is not whole yet; else nil
+	part     *buf.Buffer // an opening that is not whole yet, or a flight that waits; else nil
+	extra    *extra      // nil for most
 	active   int64       // loop time of the last byte; of accept before the first
-	deadline int64       // loop time when the opening has to be whole
+	deadline int64       // loop time when the opening has to be whole, or the talk with the front over
 	records  faketls.Reader
 	cursor   uint32 // secrets tried, or bytes swallowed from a stranger
 	client   uint32 // hash of the client's address
 	secret   uint32 // number of the secret that fitted
+	sentAt   uint32 // loop time, cut off, of the last byte to a client with a ramp
 	dc       codec.DC
-	state    State
 	flags    flags
+	state    State
+	ramp     uint8 // records of the ramp so far
 	tag      codec.Transport
 	proto    codec.Protocol
 }
@@ -71,12 +80,25 @@ type Session struct {
 // New begins the session of a client that was just accepted and returns it as the socket's Handler.
 func New(port *Port, socket upstream.Socket, peer netip.AddrPort) *Session {
 	now := port.env.Loop.Now()
-	s := &Session{socket: socket, port: port, client: hashAddr(peer.Addr()), active: now}
-	s.deadline = now + port.Timing.FirstByte
-	socket.SetTimer(s.deadline)
+	s := &Session{socket: socket, port: port, client: hashAddr(peer.Addr())}
+	if port.ProxyHeader {
+		socket.SetTimer(now + port.Timing.ProxyHeader)
+	} else {
+		s.begin(now)
+	}
 	port.env.Count.Accepted++
 	port.env.Count.Open++
 	return s
+}
+
+// begin starts to wait for the client's first byte.
+func (s *Session) begin(now int64) {
+	t := s.port.Timing
+	s.state, s.active, s.deadline = Sniff, now, now+t.FirstByte
+	if s.port.fronts() {
+		s.deadline = now + t.FrontSilence
+	}
+	s.socket.SetTimer(s.deadline)
 }
 
 // State returns where the session stands.
@@ -105,6 +127,8 @@ func (s *Session) Data(_ upstream.Socket, p []byte) {
 		s.send(p)
 	case Discard:
 		s.swallow(len(p))
+	case Header:
+		s.header(p)
 	case Sniff, Hello, Init, Opening:
 		s.shake(p)
 	case Closed:
@@ -117,6 +141,8 @@ func (s *Session) EOF(upstream.Socket) {
 	switch s.state {
 	case Relay, Front:
 		s.stream.CloseSend()
+	case Header:
+		s.end(codec.ReasonProxyHeader)
 	case Sniff, Hello, Init:
 		s.leave()
 	case Opening, Discard:
@@ -144,12 +170,20 @@ func (s *Session) Again(upstream.Socket) {
 func (s *Session) Timer(upstream.Socket) {
 	now := s.port.env.Loop.Now()
 	switch s.state {
+	case Header:
+		s.end(codec.ReasonProxyHeaderTime)
 	case Sniff, Hello, Init:
 		s.late(now)
 	case Opening:
+		if s.flags&grounded != 0 {
+			s.takeOff()
+			return
+		}
 		s.end(codec.ReasonOpeningTime)
-	case Relay, Front:
+	case Relay:
 		s.quiet(now)
+	case Front:
+		s.visit(now)
 	case Discard:
 		s.end(codec.ReasonDiscarded)
 	case Closed:
@@ -163,7 +197,7 @@ func (s *Session) quiet(now int64) {
 		s.end(codec.ReasonIdle)
 		return
 	}
-	if silence >= t.Compact && s.flags&compacted == 0 && s.state == Relay {
+	if silence >= t.Compact && s.flags&compacted == 0 {
 		s.flags |= compacted
 		s.in.Compact()
 		s.out.Compact()
@@ -177,7 +211,7 @@ func (s *Session) quiet(now int64) {
 func (s *Session) arm() {
 	t := s.port.Timing
 	next := s.active + t.Idle
-	if s.flags&compacted == 0 && s.state == Relay {
+	if s.flags&compacted == 0 {
 		next = min(next, s.active+t.Compact)
 	}
 	s.socket.SetTimer(next)
@@ -192,8 +226,7 @@ func (s *Session) touch() {
 	}
 }
 
-// end closes the client after what is queued for it, and its stream. One for whom too much waits is closed at once:
-// it does not read, and what waits is memory for others.
+// end closes the client after what is queued for it, and its stream; or at once, see hasty.
 func (s *Session) end(why codec.Reason) {
 	if s.state == Closed {
 		return
@@ -201,14 +234,28 @@ func (s *Session) end(why codec.Reason) {
 	if s.state == Discard {
 		s.port.env.Count.Discarding--
 	}
+	abort := s.hasty(why)
 	s.state = Closed
 	s.drop(why)
 	s.socket.SetTimer(0)
-	if why == codec.ReasonQueueLimit || why == codec.ReasonMemory {
+	if abort {
 		s.socket.Abort(why)
 		return
 	}
 	s.socket.Close(why)
+}
+
+// hasty reports an end by RST: of a client for whom too much waits, as it does not read and what waits is memory for others;
+// and of a stranger whom the front refused or reset (spec client-protocols 6).
+func (s *Session) hasty(why codec.Reason) bool {
+	switch why {
+	case codec.ReasonQueueLimit, codec.ReasonMemory:
+		return true
+	case codec.ReasonUpstreamReset, codec.ReasonNoUpstream, codec.ReasonDialRefused, codec.ReasonDialTime, codec.ReasonDialError:
+		return s.state == Front
+	default: //exhaustive:ignore
+	}
+	return false
 }
 
 // drop gives back everything but the socket.
@@ -218,10 +265,8 @@ func (s *Session) drop(why codec.Reason) {
 		s.stream = nil
 		st.Close(why)
 	}
-	if s.part != nil {
-		buf.Handshake.Put(s.part)
-		s.part = nil
-	}
+	s.forget()
+	s.extra = nil
 	s.in.Wipe()
 	s.out.Wipe()
 }

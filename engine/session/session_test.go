@@ -70,7 +70,7 @@ func newRig(allow codec.Protocols, secrets ...Secret) *rig {
 	r := &rig{loop: upstreamtest.NewLoop(testTime), tg: &stream{}}
 	r.env = NewEnv(r.loop, r.tg, replay.New(1<<16))
 	r.port = NewPort(r.env, Port{
-		Name: "port1", Allow: allow, Secrets: NewSecrets(secrets), Profile: &faketls.Profile{},
+		Name: "port1", Allow: allow, Secrets: NewSecrets(secrets), Sites: &Sites{Default: &faketls.Profile{}},
 		Timing: &Timing{FirstByte: 60_000, Handshake: 10_000, Idle: 1_200_000, Compact: 30_000, Window: 600},
 	})
 	r.connect("192.0.2.1:4000")

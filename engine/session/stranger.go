@@ -1,46 +1,92 @@
 package session
 
 import (
-	"encoding/binary"
-
 	"epoxy/codec"
 	"epoxy/codec/buf"
+	"epoxy/codec/faketls"
 	"epoxy/upstream"
 )
 
 // stranger turns away whoever failed before our ServerHello: to the front with the untouched bytes p, or into
-// silence when there is none (spec client-protocols 1.6, 6).
+// silence when there is none for it (spec client-protocols 1.6, 6).
 func (s *Session) stranger(why codec.Reason, p []byte) {
 	env := s.port.env
-	env.Count.Strangers[why]++
+	s.note(why, p)
 	if s.flags&held != 0 {
 		s.flags &^= held
 		s.socket.Resume()
 	}
-	if env.Front != nil {
-		stream, refused := env.Front.Open(upstream.Request{Client: s.socket.Peer()}, s)
-		if refused == codec.ReasonNone {
-			s.stream, s.state, s.active = stream, Front, env.Loop.Now()
-			s.arm()
-			if len(p) > 0 {
-				s.send(p)
-			}
-			s.forget()
+	if s.port.fronts() {
+		stream, refused := env.Front.Open(s.request(p), s)
+		switch refused {
+		case codec.ReasonNone:
+			s.meet(stream, p)
 			return
+		case codec.ReasonLimit: // more strangers than the front shall bear (spec client-protocols 9, row 43)
+			s.end(refused)
+			return
+		default: //exhaustive:ignore
 		}
 	}
 	s.forget()
 	s.state, s.cursor = Discard, 0
 	env.Count.Discarding++
-	var r [4]byte
-	env.Loop.Rand(r[:])
-	chance := int64(binary.LittleEndian.Uint32(r[:]))
+	chance := int64(s.random())
 	at := s.active + discardLeast + chance%discardSpan // active is still the time of accept
 	if at <= env.Loop.Now() {
 		at = env.Loop.Now() + chance%discardLeast + 1
 	}
 	s.socket.SetTimer(at)
 	s.swallow(len(p))
+}
+
+// note counts a stranger and tells of it.
+func (s *Session) note(why codec.Reason, p []byte) {
+	env := s.port.env
+	env.Count.Strangers[why]++
+	if env.Strangers != nil {
+		env.Strangers(why, p)
+	}
+}
+
+// request asks for the front of a stranger that sent p. A whole hello names the site, whoever made it.
+func (s *Session) request(p []byte) upstream.Request {
+	req := upstream.Request{Client: s.Client(), Local: s.local()}
+	if s.state == Hello {
+		env := s.port.env
+		if h, used, err := faketls.ParseHello(p, env.join[:0]); err == nil {
+			req.SNI = h.SNI
+			if len(h.Record) != used {
+				env.join = h.Record[:0]
+			}
+		}
+	}
+	return req
+}
+
+// meet begins a stranger's talk with the front.
+func (s *Session) meet(front upstream.Stream, p []byte) {
+	now := s.port.env.Loop.Now()
+	s.stream, s.state, s.active = front, Front, now
+	s.deadline = now + s.port.Timing.FrontTime
+	s.visit(now)
+	if len(p) > 0 {
+		s.send(p)
+	}
+	s.forget()
+}
+
+// visit looks at a talk with the front: it ends after a silence, or when it has lasted long enough.
+func (s *Session) visit(now int64) {
+	silent := s.active + s.port.Timing.FrontIdle
+	switch {
+	case now >= s.deadline:
+		s.end(codec.ReasonFrontTime)
+	case now >= silent:
+		s.end(codec.ReasonIdle)
+	default:
+		s.socket.SetTimer(min(silent, s.deadline))
+	}
 }
 
 // swallow counts n bytes of a stranger and stops reading when they are enough.
@@ -62,25 +108,27 @@ func (s *Session) late(now int64) {
 		s.stranger(codec.ReasonHandshakeTime, s.collected())
 		return
 	}
-	if s.port.env.Front != nil {
+	if s.port.fronts() {
 		s.stranger(codec.ReasonFirstByteTime, nil)
 		return
 	}
-	s.port.env.Count.Strangers[codec.ReasonFirstByteTime]++
+	s.note(codec.ReasonFirstByteTime, nil)
 	s.end(codec.ReasonFirstByteTime)
 }
 
-// leave is called when the client's FIN comes before its opening is whole.
+// leave is called when the client's FIN comes before its opening is whole. Whoever said nothing is answered by a FIN, as
+// every site does.
 func (s *Session) leave() {
-	if s.port.env.Front == nil {
-		s.port.env.Count.Strangers[codec.ReasonClientClosed]++
-		s.end(codec.ReasonClientClosed)
-		return
+	if p := s.collected(); s.port.fronts() && len(p) > 0 {
+		s.stranger(codec.ReasonClientClosed, p)
+	} else {
+		s.note(codec.ReasonClientClosed, p)
 	}
-	s.stranger(codec.ReasonClientClosed, s.collected())
 	if s.state == Front {
 		s.stream.CloseSend()
+		return
 	}
+	s.end(codec.ReasonClientClosed)
 }
 
 // collected returns the bytes of the opening so far; they live until forget.
