@@ -19,7 +19,7 @@ import (
 // ErrNotLoopback refuses an address that others could reach: the door has no password.
 var ErrNotLoopback = errors.New("admin: has no password, so it opens on loopback only: 127.0.0.1:PORT, [::1]:PORT or unix:/path")
 
-// Options says where the door is and what is behind it. All fields are needed.
+// Options says where the door is and what is behind it. All fields but Strangers are needed.
 type Options struct {
 	Addr    string            // "127.0.0.1:8888", "[::1]:8888" or "unix:/path"; port 0 is the kernel's choice
 	Healthy func() error      // nil while clients can be carried to Telegram, else why not
@@ -27,6 +27,8 @@ type Options struct {
 	Metrics func(w io.Writer) // one page of Prometheus text
 	Stats   func(w io.Writer) // one page for monitors of the official proxy: name, tab, value
 	Log     *slog.Logger
+
+	Strangers func() any // what strangers sent, a value for encoding/json, from any goroutine; nil when nobody remembers
 }
 
 // Server is an open door.

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ const index = `Epoxy, the operator's door
 /stats         the same under the names of the official proxy, for its monitors
 /healthz       200 while Telegram is within reach, else 503 and why
 /readyz        200 while clients are served, else 503 and why
+/strangers     what strangers sent and why they were turned away, as JSON
 /debug/pprof/  profiles of the Go runtime
 `
 
@@ -32,6 +34,7 @@ func pages(o Options) http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		o.Stats(w)
 	})
+	mux.HandleFunc("GET /strangers", func(w http.ResponseWriter, _ *http.Request) { strangers(w, o.Strangers) })
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", http.NotFound)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -49,6 +52,21 @@ func state(ask func() error, word string) http.HandlerFunc {
 		}
 		text(w, http.StatusOK, word)
 	}
+}
+
+// strangers writes what ask returns as JSON.
+func strangers(w http.ResponseWriter, ask func() any) {
+	if ask == nil {
+		text(w, http.StatusNotFound, "admin: strangers are not remembered\n")
+		return
+	}
+	body, err := json.MarshalIndent(ask(), "", "  ")
+	if err != nil {
+		text(w, http.StatusInternalServerError, "admin: "+err.Error()+"\n")
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(append(body, '\n'))
 }
 
 // local refuses requests for a name that is not this machine's: a web page that an operator visits must not read
