@@ -96,11 +96,12 @@ const ScratchSize = 256<<10 + 5*256 + 16<<10
 
 // Target says where and how to connect.
 type Target struct {
-	Addr    netip.AddrPort // or
-	Path    string         // a unix socket
-	Timeout int64          // milliseconds until ReasonDialTime; 0 is 5 s (spec upstream-protocols 5.4)
-	Opts    *DialOptions   // shared, not changed; nil is none
-	Patient bool           // a full queue may stand still for 30 s instead of the reactor's stall time (spec upstream-protocols 4.5)
+	Addr      netip.AddrPort // or
+	Path      string         // a unix socket
+	Timeout   int64          // milliseconds until ReasonDialTime; 0 is 5 s (spec upstream-protocols 5.4)
+	Opts      *DialOptions   // shared, not changed; nil is none
+	Patient   bool           // a full queue may stand still for 30 s instead of the reactor's stall time (spec upstream-protocols 4.5)
+	NeedsBind bool           // of use only when Local will be what the target sees; a proxy in between that does not say it fails with ReasonEgressBind
 }
 
 // DialOptions are the socket options of an upstream connection, set before connect.

@@ -126,7 +126,7 @@ func (p *pool) dial() bool {
 		}
 		secret, old := r.secret()
 		l := &link{router: r, pool: p, host: h, secret: secret, old: old}
-		socket, why := r.loop.Dial(upstream.Target{Addr: h.addr, Timeout: dialTime, Opts: r.opts.Dial, Patient: true}, l)
+		socket, why := r.loop.Dial(upstream.Target{Addr: h.addr, Timeout: dialTime, Opts: r.opts.Dial, Patient: true, NeedsBind: true}, l)
 		r.Count.Dials++
 		if why != codec.ReasonNone {
 			p.failing++

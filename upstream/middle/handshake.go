@@ -7,6 +7,7 @@ import (
 	"epoxy/codec/full"
 	"epoxy/codec/rpc"
 	"epoxy/upstream"
+	"epoxy/upstream/dcmap"
 )
 
 // Opened sends our nonce (spec upstream-protocols 2.3).
@@ -18,7 +19,10 @@ func (l *link) Opened(s upstream.Socket) {
 	l.heardAt = r.loop.Now()
 	s.SetTimer(l.heardAt + shakeTime)
 	local := s.Local()
-	l.local = netip.AddrPortFrom(r.book.PublicAddr(local.Addr()), local.Port())
+	l.local = local
+	if !r.opts.Proxied || !dcmap.IsPublic(local.Addr()) {
+		l.local = netip.AddrPortFrom(r.book.PublicAddr(local.Addr()), local.Port())
+	}
 	l.nonce = rpc.Nonce{Selector: l.secret.Selector(), Schema: rpc.SchemaAES, Time: uint32(r.loop.Unix())}
 	r.loop.Rand(l.nonce.Random[:])
 	l.enter(Nonce)

@@ -48,6 +48,7 @@ type Options struct {
 	AnyCall  bool                  // pass on plain packets with any call
 	Process  rpc.ProcessID         // PID and Start; the address is each link's
 	Dial     *upstream.DialOptions // of links; nil is none
+	Proxied  bool                  // links go through proxies: a public Local is where the middle proxy sees them, whatever the address book says
 	Families []dcmap.Family        // of middle proxies, in the order of preference; IPv4 alone
 	Warm     []codec.DC            // DCs with a link before the first client
 	Migrate  Migrate
