@@ -107,6 +107,7 @@ func TestEveryFlag(t *testing.T) {
 		{"user-timeout", "90s", "1m30s", func(s *Settings) any { return s.UserTimeout }},
 		{"keepalive", "off", "off", func(s *Settings) any { return s.Keepalive }},
 		{"upstream-rcvbuf", "0", "0", func(s *Settings) any { return s.UpstreamRcvbuf }},
+		{"upstream-proxy", "socks5://a:b@127.0.0.1:1080", "[socks5://...@127.0.0.1:1080]", func(s *Settings) any { return s.UpstreamProxies }},
 		{"show-secrets", "true", "true", func(s *Settings) any { return s.ShowSecrets }},
 		{"public-host", "p.example.com", "p.example.com", func(s *Settings) any { return s.PublicHost }},
 		{"public-port", "443", "443", func(s *Settings) any { return s.PublicPort }},

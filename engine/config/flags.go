@@ -19,6 +19,7 @@ func Register(fs *pflag.FlagSet, s *Settings) {
 	r.front()
 	r.telegram()
 	r.middle()
+	r.proxies()
 	r.size()
 	r.timings()
 	r.sockets()

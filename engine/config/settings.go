@@ -14,6 +14,7 @@ import (
 	"epoxy/codec"
 	"epoxy/codec/rpc"
 	"epoxy/upstream/dcmap"
+	"epoxy/upstream/egress"
 )
 
 // Settings is all that an operator may choose. Fill it by Default, Register, parsing and FromEnv, then ask
@@ -44,13 +45,14 @@ type Settings struct {
 	ReplayMemory int64          // bytes of the replay store
 
 	// Telegram's side.
-	Upstream       Upstream
-	DC             map[codec.DC][]netip.AddrPort // overrides of the built-in address book, in the operator's order
-	Prefer         Prefer
-	BindV4, BindV6 netip.Addr // source address by family; invalid is the kernel's choice
-	Interface      string     // SO_BINDTODEVICE; empty is any
-	Mark           uint32     // SO_MARK; 0 is none
-	UpstreamRcvbuf int        // SO_RCVBUF in bytes; 0 leaves the kernel's autotuning
+	Upstream        Upstream
+	DC              map[codec.DC][]netip.AddrPort // overrides of the built-in address book, in the operator's order
+	Prefer          Prefer
+	BindV4, BindV6  netip.Addr     // source address by family; invalid is the kernel's choice
+	Interface       string         // SO_BINDTODEVICE; empty is any
+	Mark            uint32         // SO_MARK; 0 is none
+	UpstreamRcvbuf  int            // SO_RCVBUF in bytes; 0 leaves the kernel's autotuning
+	UpstreamProxies []egress.Proxy // ways out, in the order of preference; none is directly
 
 	// Middle proxies.
 	Tag                *rpc.Tag   // the ad tag; nil is none

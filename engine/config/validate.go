@@ -19,6 +19,7 @@ func (s *Settings) Validate() error {
 	c.fronts()
 	c.upstream()
 	c.middle()
+	c.proxied()
 	c.timings()
 	c.door()
 	return errors.Join(c.errs...)
