@@ -21,6 +21,7 @@ import (
 	"epoxy/engine/session"
 	"epoxy/upstream"
 	"epoxy/upstream/direct"
+	"epoxy/upstream/egress"
 	"epoxy/upstream/middle"
 )
 
@@ -62,6 +63,7 @@ type loop struct {
 	env       *session.Env
 	direct    *direct.Router
 	middle    *middle.Router // nil in direct mode
+	egress    *egress.Loop   // nil without proxies towards Telegram
 	route     *route
 	listeners []*reactor.Listener
 	refused   uint64 // clients over the limit
@@ -159,8 +161,9 @@ func (e *Engine) addLoop(i, cpu int) error {
 		KeepIdle: int(e.set.Keepalive.Idle / time.Second), KeepInterval: int(e.set.Keepalive.Interval / time.Second),
 		KeepCount: e.set.Keepalive.Count,
 	}
-	l.direct = direct.NewRouter(r, e.table(), dial)
-	l.middle = e.newMiddle(i, r, linkOptions(*dial))
+	out := e.wayOut(l, r, i)
+	l.direct = direct.NewRouter(out, e.table(), dial)
+	l.middle = e.newMiddle(i, out, linkOptions(*dial))
 	l.route = &route{middle: l.middle, direct: l.direct, fallback: e.set.Fallback(), loop: i, log: e.log}
 	l.env = session.NewEnv(r, l.route, e.store)
 	l.env.Gone = e.left

@@ -93,7 +93,7 @@ func linkOptions(o upstream.DialOptions) *upstream.DialOptions {
 }
 
 // newMiddle returns the links' router of a loop, nil in direct mode.
-func (e *Engine) newMiddle(i int, r *reactor.Reactor, dial *upstream.DialOptions) *middle.Router {
+func (e *Engine) newMiddle(i int, r upstream.Loop, dial *upstream.DialOptions) *middle.Router {
 	if e.book == nil {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (e *Engine) newMiddle(i int, r *reactor.Reactor, dial *upstream.DialOptions
 		config.FilterFirst: middle.FilterFirst, config.FilterAlways: middle.FilterOn, config.FilterOff: middle.FilterOff,
 	}[e.set.FilterErrors]
 	return middle.NewRouter(r, middle.Options{
-		Index: uint8(i), Tag: e.set.Tag, Dial: dial, Families: e.set.MiddleFamilies(), Warm: middle.Warm(),
+		Index: uint8(i), Tag: e.set.Tag, Dial: dial, Proxied: len(e.set.UpstreamProxies) > 0, Families: e.set.MiddleFamilies(), Warm: middle.Warm(),
 		Migrate: migrate, Filter: filter, Budget: e.loopBudget(), Hard: e.set.QueueLimit, Stale: e.book.Force, Report: e.reporter(i, r),
 		Process: rpc.ProcessID{PID: uint16(os.Getpid()), Start: uint32(time.Now().Unix())},
 	})
@@ -123,7 +123,7 @@ func (e *Engine) loopBudget() int {
 }
 
 // reporter logs links that failed, not more often than is readable.
-func (e *Engine) reporter(i int, r *reactor.Reactor) func(middle.Report) {
+func (e *Engine) reporter(i int, r upstream.Loop) func(middle.Report) {
 	var next int64
 	var silent int
 	return func(f middle.Report) {
