@@ -27,7 +27,7 @@ type Options struct {
 // New returns a loop that dials through proxies, 64 at most, in their order of preference. Without any it dials as the
 // inner loop does.
 func New(loop upstream.Loop, proxies []Proxy, o Options) *Loop {
-	proxies = proxies[:min(len(proxies), maxProxies)]
+	proxies = proxies[:min(len(proxies), MaxProxies)]
 	l := &Loop{Loop: loop, Count: make([]Count, len(proxies)), opts: o}
 	for _, p := range proxies {
 		l.routes = append(l.routes, route{Proxy: p})

@@ -8,5 +8,5 @@ const (
 	restMost  = 60_000 // and at most, after many in a row
 )
 
-// maxProxies is how many a list may have.
-const maxProxies = 64
+// MaxProxies is how many a list may have.
+const MaxProxies = 64
