@@ -93,27 +93,6 @@ func parsePort(text string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// Listen is one port: a name and where it listens.
-type Listen struct {
-	Name string // metric label; port1, port2, ... when the operator gave none
-	Endpoint
-}
-
-// String returns "NAME=ADDR".
-func (l Listen) String() string { return l.Name + "=" + l.Endpoint.String() }
-
-// ParseListen reads "[NAME=]ADDR"; Name is empty when there is none.
-func ParseListen(text string) (Listen, error) {
-	name, addr, named := strings.Cut(text, "=")
-	if !named || strings.HasPrefix(text, "unix:") {
-		name, addr = "", text
-	} else if err := checkName(name); err != nil {
-		return Listen{}, err
-	}
-	e, err := ParseEndpoint(addr)
-	return Listen{Name: name, Endpoint: e}, err
-}
-
 // checkName returns nil for a word that may be a metric label and a key in a file.
 func checkName(name string) error {
 	const cure = "a name is 1 to 32 letters, digits, dots, dashes and underscores"

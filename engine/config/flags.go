@@ -13,9 +13,10 @@ import (
 // Register adds every setting's flag to fs, with what s holds as defaults; parsing then fills s. Call it once per s.
 // RegisterLinks adds only those that links are made of. No parse of these flags fails on a value: ask Validate.
 func Register(fs *pflag.FlagSet, s *Settings) {
-	r := registrar{fs, s}
+	r := newRegistrar(fs, s)
 	r.clients()
 	r.links()
+	r.port()
 	r.front()
 	r.telegram()
 	r.middle()
@@ -28,16 +29,28 @@ func Register(fs *pflag.FlagSet, s *Settings) {
 
 // RegisterLinks adds the flags that say what links name: listeners, secrets, domain, protocols, public address.
 func RegisterLinks(fs *pflag.FlagSet, s *Settings) {
-	r := registrar{fs, s}
+	r := newRegistrar(fs, s)
 	r.clients()
 	r.links()
+	r.look()
 	r.stateDir()
 }
 
-// registrar adds flags for one Settings.
+// registrar hands settings to a sink: flags of a program, or words of a port.
 type registrar struct {
-	fs *pflag.FlagSet
-	s  *Settings
+	sink func(v *value, usage string)
+	s    *Settings
+	p    *PortSettings // what the ports' settings write to
+}
+
+// newRegistrar returns one that makes flags.
+func newRegistrar(fs *pflag.FlagSet, s *Settings) registrar {
+	return registrar{s: s, p: &s.PortSettings, sink: func(v *value, usage string) {
+		flag := fs.VarPF(v, v.name, "", usage)
+		if v.kind == kindBool {
+			flag.NoOptDefVal = "true"
+		}
+	}}
 }
 
 func (r registrar) add(v *value, usage string) {
@@ -45,10 +58,8 @@ func (r registrar) add(v *value, usage string) {
 	if v.list && v.split == nil {
 		v.split = splitList
 	}
-	flag := r.fs.VarPF(v, v.name, "", usage)
-	if v.kind == kindBool {
-		flag.NoOptDefVal = "true"
-	}
+	v.usage = usage
+	r.sink(v, usage)
 }
 
 // scalar adds a flag whose text becomes one T at to.
@@ -69,7 +80,7 @@ func scalar[T any](r registrar, to *T, name, kind string, parse func(string) (T,
 func (r registrar) clients() {
 	s := r.s
 	r.add(&value{
-		name: "listen", kind: "[NAME=]ADDR", list: true,
+		name: "listen", kind: "[NAME=]ADDR", list: true, split: splitPlaces,
 		parse: func(text string, first bool) error {
 			l, err := ParseListen(text)
 			if first {
@@ -88,9 +99,9 @@ func (r registrar) clients() {
 			}
 			return strings.Join(texts, ",")
 		},
-	}, "where clients connect: 0.0.0.0:443, [::]:443 (IPv6 only), :443 (both), unix:/path; repeatable. The default needs no privilege; fake-TLS looks right on 443")
+	}, "where clients connect: 0.0.0.0:443, [::]:443 (IPv6 only), :443 (both), unix:/path; ?SETTING=VALUE behind it is for this port alone; repeatable. The default needs no privilege; fake-TLS looks right on 443")
 	r.add(&value{
-		name: "secret", kind: "[NAME=]SECRET", list: true, hidden: true,
+		name: "secret", kind: "[NAME=]SECRET", list: true, hidden: true, split: splitPlaces,
 		parse: func(text string, first bool) error {
 			n, err := ParseSecret(text)
 			if first {
@@ -102,15 +113,27 @@ func (r registrar) clients() {
 			s.Secrets = append(s.Secrets, n)
 			return nil
 		},
-	}, "who may connect: 32 hex digits, dd and 32, ee and 32 and the domain in hex, or base64url of these; repeatable. The key serves every protocol of --allow, whatever the form; dd and ee only say which links are made. Without any, run makes one and keeps it in --state-dir")
-	scalar(r, &s.Allow, "allow", "LIST", ParseAllow, Allow.String, "protocols that clients may speak: classic, secure (dd), tls (ee)")
+	}, "who may connect: 32 hex digits, dd and 32, ee and 32 and the domain in hex, or base64url of these; repeatable. The key serves every protocol of --allow, whatever the form; dd and ee only say which links are made. ?SETTING=VALUE behind it, such as ?quota=100G&max-clients=5, is for this secret alone. Without any, run makes one and keeps it in --state-dir")
 }
 
 func (r registrar) links() {
 	s := r.s
-	scalar(r, &s.Domain, "domain", "NAME", parseDomain, same, "the web site that fake-TLS (ee) links name and clients pretend to visit; without it only ee secrets make ee links")
 	scalar(r, &s.PublicHost, "public-host", "HOST", parseHost, same, "the host that links name; default: a public address of this machine")
 	scalar(r, &s.PublicPort, "public-port", "PORT", parseInt(0, 65535), strconv.Itoa, "the port that links name; 0 is that of the first --listen")
+}
+
+// look adds what a port looks like, as far as links name it.
+func (r registrar) look() {
+	p := r.p
+	scalar(r, &p.Allow, "allow", "LIST", ParseAllow, Allow.String, "protocols that clients may speak: classic, secure (dd), tls (ee)")
+	scalar(r, &p.Domain, "domain", "NAME", parseDomain, same, "the web site that fake-TLS (ee) links name and clients pretend to visit; without it only ee secrets make ee links")
+}
+
+// port adds what a port may have of its own.
+func (r registrar) port() {
+	r.look()
+	scalar(r, &r.p.Tag, "tag", "HEX", parseTag, showTag, "the ad tag of a promoted channel, 32 hex digits from @MTProxybot; only middle proxies carry it")
+	r.costume()
 }
 
 func (r registrar) telegram() {

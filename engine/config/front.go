@@ -156,31 +156,72 @@ func parseMSS(text string) (int, error) {
 	return n, nil
 }
 
-// front adds the flags of what strangers see.
-func (r registrar) front() {
-	s := r.s
+// costume adds what strangers see of one port.
+func (r registrar) costume() {
+	p := r.p
 	r.add(&value{
 		name: "front", kind: "[DOMAIN=]TARGET", list: true,
 		parse: func(text string, first bool) error {
 			f, err := ParseFront(text)
 			if first {
-				s.Fronts = nil
+				p.Fronts = nil
 			}
-			if err == nil && !slices.Contains(s.Fronts, f) {
-				s.Fronts = append(s.Fronts, f)
+			if err == nil && !slices.Contains(p.Fronts, f) {
+				p.Fronts = append(p.Fronts, f)
 			}
 			return err
 		},
 		show: func() string {
 			var texts []string
-			for _, f := range s.Fronts {
+			for _, f := range p.Fronts {
 				texts = append(texts, f.String())
 			}
 			return strings.Join(texts, ",")
 		},
 	}, "the web site that whoever does not hold a secret is connected with: HOST:PORT, IP:PORT, unix:/path or none, DOMAIN= before it for those who ask for that domain; repeatable. Without it strangers are read into silence")
-	scalar(r, &s.FrontProxy, "front-proxy-protocol", "VERSION", func(t string) (Version, error) { return parseWord[Version](versionWords, t) }, Version.String,
+	scalar(r, &p.FrontProxy, "front-proxy-protocol", "VERSION", func(t string) (Version, error) { return parseWord[Version](versionWords, t) }, Version.String,
 		"tell the front who the stranger is by a PROXY protocol header: off, v1, v2; the front has to expect it")
+	scalar(r, &p.Records, "record-sizing", "HOW", func(t string) (Records, error) { return parseWord[Records](recordsWords, t) }, Records.String,
+		"TLS records towards clients: full (16 KiB, least CPU), drs (small ones first and after a silence, as many web servers do), auto (as the front was seen to do)")
+	r.boolean(&p.SplitHello, "split-hello", "send the answer to a fake-TLS hello in two segments, for networks that look at the first one only")
+	scalar(r, &p.HandshakeMSS, "handshake-mss", "BYTES", parseMSS, strconv.Itoa, "make clients send their hello in segments of so many bytes, for networks that do not put them together; 0 is off. It costs upload speed for the whole connection")
+	r.add(&value{
+		name: "proxy-protocol", kind: "CIDR,...", list: true,
+		parse: func(text string, first bool) error {
+			if first {
+				p.ProxyFrom = nil
+			}
+			for word := range strings.SplitSeq(text, ",") {
+				network, err := parsePrefix(strings.TrimSpace(word))
+				if err != nil {
+					return err
+				}
+				if !slices.Contains(p.ProxyFrom, network) {
+					p.ProxyFrom = append(p.ProxyFrom, network)
+				}
+			}
+			return nil
+		},
+		show: func() string {
+			var texts []string
+			for _, network := range p.ProxyFrom {
+				texts = append(texts, network.String())
+			}
+			return strings.Join(texts, ",")
+		},
+	}, "balancers in these networks send a PROXY protocol header (v1 or v2) that says who the client is; nobody else may connect then. A unix socket is trusted with it")
+	r.add(&value{
+		name: "sni-salt", kind: "TEXT", hidden: true,
+		parse: func(text string, _ bool) error {
+			p.SNISalt = text
+			return nil
+		},
+	}, "make a key of its own for every domain (SNI) out of each secret, as the Erlang proxy's per_sni_secrets does: only ee links made with the same salt work then")
+}
+
+// front adds the flags of what strangers get, for all ports together.
+func (r registrar) front() {
+	s := r.s
 	r.duration(&s.FrontSilence, "front-silence", "who connects and says nothing is handed to the front after this")
 	r.duration(&s.FrontIdle, "front-idle", "a stranger and the front who say nothing to each other are parted after this")
 	r.duration(&s.FrontTime, "front-time", "a stranger and the front are parted after this, whatever they say")
@@ -188,43 +229,7 @@ func (r registrar) front() {
 	r.duration(&s.FrontMeasure, "front-measure", "how often the front is measured, so that clients are answered in its manner; 0 is never")
 	scalar(r, &s.FrontDelay, "front-delay", "WHEN", func(t string) (Delay, error) { return parseWord[Delay](delayWords, t) }, Delay.String,
 		"answer fake-TLS clients as late as the front answers: auto (when it needs 5 ms or more), off")
-	scalar(r, &s.Records, "record-sizing", "HOW", func(t string) (Records, error) { return parseWord[Records](recordsWords, t) }, Records.String,
-		"TLS records towards clients: full (16 KiB, least CPU), drs (small ones first and after a silence, as many web servers do), auto (as the front was seen to do)")
-	r.boolean(&s.SplitHello, "split-hello", "send the answer to a fake-TLS hello in two segments, for networks that look at the first one only")
-	scalar(r, &s.HandshakeMSS, "handshake-mss", "BYTES", parseMSS, strconv.Itoa, "make clients send their hello in segments of so many bytes, for networks that do not put them together; 0 is off. It costs upload speed for the whole connection")
-	r.add(&value{
-		name: "proxy-protocol", kind: "CIDR,...", list: true,
-		parse: func(text string, first bool) error {
-			if first {
-				s.ProxyFrom = nil
-			}
-			for word := range strings.SplitSeq(text, ",") {
-				p, err := parsePrefix(strings.TrimSpace(word))
-				if err != nil {
-					return err
-				}
-				if !slices.Contains(s.ProxyFrom, p) {
-					s.ProxyFrom = append(s.ProxyFrom, p)
-				}
-			}
-			return nil
-		},
-		show: func() string {
-			var texts []string
-			for _, p := range s.ProxyFrom {
-				texts = append(texts, p.String())
-			}
-			return strings.Join(texts, ",")
-		},
-	}, "balancers in these networks send a PROXY protocol header (v1 or v2) that says who the client is; nobody else may connect then. A unix socket is trusted with it")
 	r.duration(&s.ProxyTimeout, "proxy-protocol-timeout", "from a balancer's connect to its whole PROXY protocol header")
-	r.add(&value{
-		name: "sni-salt", kind: "TEXT", hidden: true,
-		parse: func(text string, _ bool) error {
-			s.SNISalt = text
-			return nil
-		},
-	}, "make a key of its own for every domain (SNI) out of each secret, as the Erlang proxy's per_sni_secrets does: only ee links made with the same salt work then")
 	scalar(r, &s.ReplayMemory, "replay-memory", "SIZE", parseReplay, showMemory, "memory for recognising copied handshakes for 48 h; 64M hold about 4 million")
 }
 
@@ -237,10 +242,10 @@ func parseReplay(text string) (int64, error) {
 	return n, nil
 }
 
-// fronts checks what --front says against the rest.
-func (c *checker) fronts() {
+// fronts checks what a port says of its fronts against the rest.
+func (c *checker) fronts(p *Listen) {
 	seen := map[string]bool{}
-	for _, f := range c.Fronts {
+	for _, f := range p.Fronts {
 		if seen[f.Domain] {
 			what := "another front is for the same domain"
 			if f.Domain == "" {
@@ -250,18 +255,15 @@ func (c *checker) fronts() {
 		}
 		seen[f.Domain] = true
 		for _, l := range c.Listen {
-			if f.Path != "" && f.Path == l.Path || f.Addr.IsValid() && f.Addr.Port() != 0 && f.Addr == l.Addr {
+			if f.Path != "" && f.Path == l.Path || f.Addr.IsValid() && f.Addr == l.Addr {
 				c.wrong("front", f.String(), "is this proxy itself ("+c.where("listen")+" "+l.Endpoint.String()+"): strangers would go round in circles", "name the web server's own address")
 			}
 		}
 	}
 	switch {
-	case len(c.Fronts) > 0 && !c.Allow.Has(codec.TLS):
-		c.wrong("front", c.Fronts[0].String(), "is never used: "+c.where("allow")+" "+c.Allow.String()+" has no tls, and only a port that looks like TLS has a web site behind it", "add tls to "+c.where("allow")+", or leave the front out")
-	case c.SNISalt != "" && c.Allow != AllowOf(codec.TLS):
-		c.wrong("sni-salt", "", "is for fake-TLS alone, and "+c.where("allow")+" has "+c.Allow.String(), "write --allow tls")
-	}
-	if c.FrontMeasure != 0 && c.FrontMeasure < minMeasure {
-		c.wrong("front-measure", short(c.FrontMeasure), "would show on the front", "write 10m or more, or 0 for never")
+	case len(p.Fronts) > 0 && !p.Allow.Has(codec.TLS):
+		c.wrong("front", p.Fronts[0].String(), "is never used: "+c.where("allow")+" "+p.Allow.String()+" has no tls, and only a port that looks like TLS has a web site behind it", "add tls to "+c.where("allow")+", or leave the front out")
+	case p.SNISalt != "" && p.Allow != AllowOf(codec.TLS):
+		c.wrong("sni-salt", "", "is for fake-TLS alone, and "+c.where("allow")+" has "+p.Allow.String(), "write --allow tls")
 	}
 }

@@ -78,7 +78,6 @@ func parsePublic(text string) (netip.Addr, error) {
 // middle adds the flags of middle proxies.
 func (r registrar) middle() {
 	s := r.s
-	scalar(r, &s.Tag, "tag", "HEX", parseTag, showTag, "the ad tag of a promoted channel, 32 hex digits from @MTProxybot; only middle proxies carry it")
 	r.boolean(&s.TagOptional, "tag-optional", "with a tag, go to a datacenter directly while no middle proxy works, and lose the tag; without this such clients are closed")
 	scalar(r, &s.TelegramSecret, "telegram-secret", "URL|FILE", parseSource, same, "where the secret of the middle proxies comes from")
 	scalar(r, &s.TelegramConfig, "telegram-config", "URL|FILE", parseSource, same, "where the addresses of the middle proxies come from, IPv4")

@@ -9,10 +9,10 @@ package config
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"epoxy/codec"
-	"epoxy/codec/rpc"
 	"epoxy/upstream/dcmap"
 	"epoxy/upstream/egress"
 )
@@ -21,28 +21,20 @@ import (
 // Validate; after that nobody changes it, and every goroutine may read it.
 type Settings struct {
 	// What clients meet.
-	Listen    []Listen      // where clients connect, names and addresses unique
-	Secrets   []NamedSecret // who may connect, names and keys unique; empty lets the program make one
-	Domain    string        // the site that ee links carry, lower case; empty when no ee link of a plain secret is wanted
-	Allow     Allow         // the protocols that every secret's key serves, whatever the secret's kind
-	DefaultDC codec.DC      // for a client that asks for a DC nobody knows
+	Listen       []Listen      // where clients connect, names and addresses unique
+	Secrets      []NamedSecret // who may connect, names and keys unique; empty lets the program make one
+	PortSettings               // of the ports that do not say otherwise
+	DefaultDC    codec.DC      // for a client that asks for a DC nobody knows
 
 	// What strangers see.
-	Fronts       []Front       // domains unique; empty reads strangers into silence
-	FrontProxy   Version       // PROXY protocol header towards the front
 	FrontSilence time.Duration // connect to the front's turn when nothing comes
 	FrontIdle    time.Duration // nothing moves between a stranger and the front
 	FrontTime    time.Duration // a stranger's whole time
 	FrontMax     int           // strangers at the front at once; 0 is a share of the clients
 	FrontMeasure time.Duration // between measurements of the front; 0 is never
 	FrontDelay   Delay
-	Records      Records
-	SplitHello   bool
-	HandshakeMSS int            // bytes; 0 is off
-	ProxyFrom    []netip.Prefix // who sends PROXY protocol headers; empty is nobody
-	ProxyTimeout time.Duration  // connect to a whole header
-	SNISalt      string         // makes a key for each domain; empty is off
-	ReplayMemory int64          // bytes of the replay store
+	ProxyTimeout time.Duration // connect to a whole header
+	ReplayMemory int64         // bytes of the replay store
 
 	// Telegram's side.
 	Upstream        Upstream
@@ -55,7 +47,6 @@ type Settings struct {
 	UpstreamProxies []egress.Proxy // ways out, in the order of preference; none is directly
 
 	// Middle proxies.
-	Tag                *rpc.Tag   // the ad tag; nil is none
 	TagOptional        bool       // a client without a link may go to a datacenter directly, though there is a tag
 	TelegramSecret     string     // an http, https or file URL or a path, as upstream/refresh takes it
 	TelegramConfig     string     // the same
@@ -106,7 +97,7 @@ type Settings struct {
 func Default() *Settings {
 	return &Settings{
 		Listen:           []Listen{{Name: "port1", Endpoint: mustEndpoint(DefaultListen)}},
-		Allow:            AllowOf(codec.Secure, codec.TLS),
+		PortSettings:     PortSettings{Allow: AllowOf(codec.Secure, codec.TLS)},
 		DefaultDC:        defaultDC,
 		FrontSilence:     defaultFrontSilence,
 		FrontIdle:        defaultFrontIdle,
@@ -139,14 +130,20 @@ func Default() *Settings {
 	}
 }
 
+// Tagged reports whether anybody's clients carry an ad tag.
+func (s *Settings) Tagged() bool {
+	return s.Tag != nil || slices.ContainsFunc(s.Listen, func(l Listen) bool { return l.PortSettings != nil && l.Tag != nil }) ||
+		slices.ContainsFunc(s.Secrets, func(n NamedSecret) bool { return n.Tag != nil })
+}
+
 // Middle reports whether clients go to middle proxies: asked for, or because there is a tag.
 func (s *Settings) Middle() bool {
-	return s.Upstream == UpstreamMiddle || s.Upstream == UpstreamAuto && s.Tag != nil
+	return s.Upstream == UpstreamMiddle || s.Upstream == UpstreamAuto && s.Tagged()
 }
 
 // Fallback reports whether clients may go to a datacenter directly while no link of it works. With a tag they may not,
 // unless it is optional: what looks like service would earn its owner nothing.
-func (s *Settings) Fallback() bool { return s.Middle() && (s.Tag == nil || s.TagOptional) }
+func (s *Settings) Fallback() bool { return s.Middle() && (!s.Tagged() || s.TagOptional) }
 
 // MiddleFamilies returns the address families of links, the preferred one first: IPv4 alone unless MiddleV6.
 func (s *Settings) MiddleFamilies() []dcmap.Family {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,14 +16,14 @@ import (
 func (s *Settings) Validate() error {
 	c := checker{Settings: s, errs: append([]error(nil), s.mistakes...)}
 	c.listeners()
+	c.ports()
 	c.secrets()
-	c.fronts()
 	c.upstream()
 	c.middle()
 	c.proxied()
 	c.timings()
 	c.door()
-	return errors.Join(c.errs...)
+	return errors.Join(slices.CompactFunc(c.errs, func(a, b error) bool { return a.Error() == b.Error() })...)
 }
 
 // checker gathers the mistakes of one Validate.
@@ -58,9 +59,6 @@ func (c *checker) listeners() {
 }
 
 func (c *checker) secrets() {
-	if c.Allow == 0 {
-		c.wrong("allow", "", "allows nothing", "write one or more of classic, secure, tls")
-	}
 	names, keys := map[string]bool{}, map[codec.Key]string{}
 	for i := range c.Secrets {
 		n := &c.Secrets[i]
@@ -75,9 +73,44 @@ func (c *checker) secrets() {
 			c.wrong("secret", n.Name, "has the same key as secret "+first, "give each name a key of its own; epoxy secret makes one")
 		}
 		keys[n.Secret.Key] = n.Name
-		if p := protocolOf(n.Secret.Kind); p != codec.ProtocolNone && !c.Allow.Has(p) {
+		if p := protocolOf(n.Secret.Kind); p != codec.ProtocolNone && !c.served(n.Name, p) {
 			c.wrong("secret", n.Name, "its links need "+p.String()+", which "+c.where("allow")+" "+c.Allow.String()+" leaves out",
 				"add "+p.String()+" to "+c.where("allow")+", or give the plain 32 hex digits")
+		}
+		before := len(c.mistakes)
+		c.errs = append(c.errs, n.secretWords(c.Settings).apply(c.Settings, n.own, c.where("secret")+" "+n.Name, "secret")...)
+		c.errs = append(c.errs, c.mistakes[before:]...)
+	}
+	for _, l := range c.Listen {
+		for _, name := range l.Secrets {
+			if len(c.Secrets) > 0 && !names[name] {
+				c.wrong("listen", l.Name, "serves a secret called "+strconv.Quote(harmlessWord(name))+", which is not there", "write names of secrets, such as "+c.Secrets[0].Name)
+			}
+		}
+	}
+}
+
+// served reports whether a port lets clients with this secret in by this protocol.
+func (c *checker) served(name string, p codec.Protocol) bool {
+	return slices.ContainsFunc(c.Listen, func(l Listen) bool {
+		return l.Allow.Has(p) && (len(l.Secrets) == 0 || slices.Contains(l.Secrets, name))
+	})
+}
+
+// ports puts in force what each port has: the program's settings, and its own over them.
+func (c *checker) ports() {
+	for i := range c.Listen {
+		l := &c.Listen[i]
+		l.PortSettings = c.PortSettings.clone()
+		before := len(c.mistakes)
+		c.errs = append(c.errs, l.portWords(c.Settings).apply(c.Settings, l.own, c.where("listen")+" "+l.Name, "port")...)
+		c.errs = append(c.errs, c.mistakes[before:]...)
+		if l.Allow == 0 {
+			c.wrong("allow", "", "allows nothing", "write one or more of classic, secure, tls")
+		}
+		c.fronts(l)
+		if l.Tag != nil && c.Upstream == UpstreamDirect {
+			c.wrong("tag", showTag(l.Tag), "is never used with "+c.where("upstream")+" direct: only middle proxies carry it", "leave one of them out")
 		}
 	}
 }
@@ -109,10 +142,7 @@ func (c *checker) upstream() {
 }
 
 func (c *checker) middle() {
-	switch {
-	case c.Tag != nil && c.Upstream == UpstreamDirect:
-		c.wrong("tag", showTag(c.Tag), "is never used with "+c.where("upstream")+" direct: only middle proxies carry it", "leave one of them out")
-	case c.Tag == nil && c.TagOptional:
+	if c.TagOptional && !c.Tagged() {
 		c.wrong("tag-optional", "", "there is no tag", "add "+c.where("tag")+", or leave this out")
 	}
 	switch {
@@ -153,6 +183,9 @@ func (c *checker) timings() {
 		if t.value <= 0 {
 			c.wrong(t.flag, short(t.value), "is no time at all", "write a duration such as 10s or 20m")
 		}
+	}
+	if c.FrontMeasure != 0 && c.FrontMeasure < minMeasure {
+		c.wrong("front-measure", short(c.FrontMeasure), "would show on the front", "write 10m or more, or 0 for never")
 	}
 	if c.DeferAccept%time.Second != 0 {
 		c.wrong("defer-accept", short(c.DeferAccept), "is not in whole seconds", "write 0, 1s, 2s, ...")

@@ -14,6 +14,8 @@ type value struct {
 	list     bool   // repeatable; the first text replaces the default
 	hidden   bool   // the text is a secret
 	touched  bool
+	place    string // where the text was written, when that is not for the Settings to say
+	usage    string
 	parse    func(text string, first bool) error
 	show     func() string
 	split    func(text string) []string // of a variable's text into a list's
@@ -30,7 +32,9 @@ func (v *value) Set(text string) error {
 	if w, ok := errors.AsType[*Mistake](err); ok {
 		*m = *w
 	}
-	m.Where = v.settings.where(v.name)
+	if m.Where = v.place; m.Where == "" {
+		m.Where = v.settings.where(v.name)
+	}
 	if m.Value == "" && !v.hidden {
 		m.Value = text
 	}
@@ -76,6 +80,20 @@ func splitList(text string) []string {
 		if piece = strings.TrimSpace(piece); piece != "" {
 			out = append(out, piece)
 		}
+	}
+	return out
+}
+
+// splitPlaces is splitList for --listen and --secret, whose texts may have lists of their own behind a ?: a piece without a
+// setting's or a place's shape belongs to the one before.
+func splitPlaces(text string) []string {
+	var out []string
+	for _, piece := range splitList(text) {
+		if n := len(out) - 1; n >= 0 && strings.Contains(out[n], "?") && !strings.ContainsAny(piece, "?=") && !strings.Contains(piece, ":") && len(piece) < 32 {
+			out[n] += "," + piece
+			continue
+		}
+		out = append(out, piece)
 	}
 	return out
 }

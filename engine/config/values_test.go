@@ -30,22 +30,21 @@ func check[T comparable](t *testing.T, parse func(string) (T, error), good map[s
 }
 
 func TestParseListen(t *testing.T) {
-	tcp := func(name, addr string) Listen {
-		return Listen{Name: name, Endpoint: Endpoint{Addr: netip.MustParseAddrPort(addr)}}
-	}
-	both := Listen{Endpoint: Endpoint{Addr: netip.MustParseAddrPort("[::]:443"), Dual: true}}
-	check(t, ParseListen, map[string]Listen{
-		"0.0.0.0:443":             tcp("", "0.0.0.0:443"),
-		"[::]:443":                tcp("", "[::]:443"),
-		":443":                    both,
-		"main=127.0.0.1:0":        tcp("main", "127.0.0.1:0"),
-		"[::ffff:127.0.0.1]:80":   tcp("", "127.0.0.1:80"),
-		"[fe80::1%eth0]:443":      tcp("", "[fe80::1%eth0]:443"),
-		"unix:/run/x.sock":        {Endpoint: Endpoint{Path: "/run/x.sock"}},
-		"unix:/run/a=b":           {Endpoint: Endpoint{Path: "/run/a=b"}},
-		"door=unix:/run/x.sock":   {Name: "door", Endpoint: Endpoint{Path: "/run/x.sock"}},
-		"unix:@abstract":          {Endpoint: Endpoint{Path: "@abstract"}},
-		"a.b-c_9=255.0.0.1:65535": tcp("a.b-c_9", "255.0.0.1:65535"),
+	check(t, func(text string) (string, error) {
+		l, err := ParseListen(text)
+		return l.String(), err
+	}, map[string]string{
+		"0.0.0.0:443":             "=0.0.0.0:443",
+		"[::]:443":                "=[::]:443",
+		":443":                    "=:443",
+		"main=127.0.0.1:0":        "main=127.0.0.1:0",
+		"[::ffff:127.0.0.1]:80":   "=127.0.0.1:80",
+		"[fe80::1%eth0]:443":      "=[fe80::1%eth0]:443",
+		"unix:/run/x.sock":        "=unix:/run/x.sock",
+		"unix:/run/a=b":           "=unix:/run/a=b",
+		"door=unix:/run/x.sock":   "door=unix:/run/x.sock",
+		"unix:@abstract":          "=unix:@abstract",
+		"a.b-c_9=255.0.0.1:65535": "a.b-c_9=255.0.0.1:65535",
 	}, map[string]string{
 		"":                    "has no port",
 		"443":                 "has no port",
@@ -102,7 +101,14 @@ func TestParseSecret(t *testing.T) {
 	domain := hex.EncodeToString([]byte("www.example.com"))
 	ee := secret.Secret{Key: key, Kind: secret.FakeTLS, Domain: "www.example.com"}
 	plain := secret.Secret{Key: key}
-	check(t, ParseSecret, map[string]NamedSecret{
+	type named struct {
+		Name   string
+		Secret secret.Secret
+	}
+	check(t, func(text string) (named, error) {
+		n, err := ParseSecret(text)
+		return named{n.Name, n.Secret}, err
+	}, map[string]named{
 		testKey:                          {Secret: plain},
 		"alice=" + testKey:               {Name: "alice", Secret: plain},
 		strings.ToUpper(testKey):         {Secret: plain},
