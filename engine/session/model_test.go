@@ -8,6 +8,7 @@ import (
 
 	"epoxy/codec"
 	"epoxy/codec/faketls"
+	"epoxy/codec/proxyproto"
 )
 
 // A30 A34 A50 through the whole session: random operations in any order, against a naive model of what each side has to have seen.
@@ -16,6 +17,20 @@ func TestOperations(t *testing.T) {
 		tls := rapid.Bool().Draw(t, "tls")
 		r := newRig(allAllowed)
 		wire := []byte(nil) // what the client's socket still holds
+		r.port.Records = Sizing(rapid.IntRange(int(Full), int(Auto)).Draw(t, "sizing"))
+		r.port.SplitHello = rapid.Bool().Draw(t, "split")
+		r.port.Use(&Sites{Default: &faketls.Profile{
+			DelayHigh: uint16(rapid.IntRange(0, 50).Draw(t, "delay")), Ramp: rapid.Bool().Draw(t, "the site ramps"),
+		}})
+		if rapid.Bool().Draw(t, "behind a balancer") {
+			behindBalancer(r.port)
+			r.connect("192.0.2.1:4000")
+			header := proxyproto.AppendV2(nil, carriedSrc, carriedDst)
+			cut := rapid.IntRange(1, len(header)-1).Draw(t, "header cut")
+			r.feed(header[:cut])
+			r.feed(header[cut:])
+		}
+		r.env.Count.Open = 1
 		if tls {
 			shares, err := faketls.NewShares(r.loop.Rand)
 			if err != nil {
@@ -33,6 +48,12 @@ func TestOperations(t *testing.T) {
 			}
 			if r.s.State() != Opening {
 				t.Fatalf("state %v after the hello", r.s.State())
+			}
+			if r.sock.Paused {
+				r.sock.Fire(r.loop) // the flight leaves
+			}
+			if len(r.sock.Out) == 0 || r.sock.Paused {
+				t.Fatalf("%d bytes of a flight, paused %v", len(r.sock.Out), r.sock.Paused)
 			}
 			r.sock.Take()
 		}
@@ -131,9 +152,14 @@ func FuzzSession(f *testing.F) {
 	r := newRig(allAllowed)
 	hello, _ := r.hello(f, testKey, testTime)
 	f.Add(uint8(0), uint16(500), hello)
+	f.Add(uint8(9), uint16(500), hello)
+	f.Add(uint8(27), uint16(10), append(proxyproto.AppendV2(nil, carriedSrc, carriedDst), hello...))
 	f.Add(uint8(0), uint16(64), append(r.init(testKey, codec.Abridged, 1), "more"...))
 	f.Fuzz(func(t *testing.T, mode uint8, cut uint16, p []byte) {
 		r := newRig([]codec.Protocols{allAllowed, bareOnly, tlsOnly}[int(mode/3)%3])
+		if mode/9%2 == 1 {
+			r = newFront([]codec.Protocols{allAllowed, bareOnly, tlsOnly}[int(mode/3)%3], func(p *Port) { p.ProxyHeader = mode/18%2 == 1 })
+		}
 		switch mode % 3 {
 		case 1:
 			r.feed(hello)

@@ -266,7 +266,7 @@ func (s *Session) drop(why codec.Reason) {
 		st.Close(why)
 	}
 	s.forget()
-	s.extra = nil
+	s.spent()
 	s.in.Wipe()
 	s.out.Wipe()
 }

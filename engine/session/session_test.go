@@ -55,6 +55,7 @@ type rig struct {
 	env      *Env
 	port     *Port
 	tg       *stream
+	front    *stream // of newFront only
 	sock     *upstreamtest.Socket
 	s        *Session
 	born     int64 // clock at accept
@@ -73,6 +74,19 @@ func newRig(allow codec.Protocols, secrets ...Secret) *rig {
 		Name: "port1", Allow: allow, Secrets: NewSecrets(secrets), Sites: &Sites{Default: &faketls.Profile{}},
 		Timing: &Timing{FirstByte: 60_000, Handshake: 10_000, Idle: 1_200_000, Compact: 30_000, Window: 600},
 	})
+	r.connect("192.0.2.1:4000")
+	return r
+}
+
+// newFront is newRig with a front, and change applied to the port before the session begins.
+func newFront(allow codec.Protocols, change func(*Port)) *rig {
+	r := newRig(allow)
+	r.front = &stream{}
+	r.env.Front = r.front
+	if change != nil {
+		change(r.port)
+	}
+	r.env.Count = Counters{}
 	r.connect("192.0.2.1:4000")
 	return r
 }
