@@ -115,6 +115,7 @@ func (s *Store) load(now int64, fresh bool) (warnings []error) {
 	for i := range list {
 		g := &list[i]
 		last := i == len(list)-1
+		j.next = max(j.next, g.n+1)
 		whole, err := s.loadSegment(g, now, known, last)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // the other process deletes old ones
@@ -122,7 +123,6 @@ func (s *Store) load(now int64, fresh bool) (warnings []error) {
 		if err != nil {
 			warnings = append(warnings, fmt.Errorf("%s: %w", g.name(), err))
 		}
-		j.next = max(j.next, g.n+1)
 		if last && whole >= 0 && j.lock != nil {
 			j.reopen(g, whole)
 		}
@@ -152,8 +152,11 @@ func (s *Store) loadSegment(g *segment, now int64, known, last bool) (whole int6
 	}
 	key, bad := parseHeader(data)
 	switch {
-	case bad != nil && last && len(data) < fileHeader:
-		return -1, nil // killed before its first write was whole
+	case last && len(data) < fileHeader: // killed before its first write was whole
+		if g.size = 0; s.journal.lock != nil {
+			return -1, os.Remove(f.Name())
+		}
+		return -1, nil
 	case bad == nil && newSipKey(key) != s.key:
 		return -1, errors.New("replay: segment of another store, ignored")
 	case !known:
