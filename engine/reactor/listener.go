@@ -21,8 +21,9 @@ type ListenOptions struct {
 	KeepIdle     int  // seconds of silence before the first keep-alive probe; turns probes on
 	KeepInterval int  // seconds between probes
 	KeepCount    int  // probes
-	MSS          int  // TCP_MAXSEG, bytes
-	RecvBuffer   int  // SO_RCVBUF, bytes
+	MSS          int  // TCP_MAXSEG, bytes, 88 at least: all segments both ways, for good; see window.go
+	HandshakeMSS int  // bytes of the client's first segments, 576 at least, and only of those; see window.go
+	RecvBuffer   int  // SO_RCVBUF, bytes; not with HandshakeMSS
 	SendBuffer   int  // SO_SNDBUF, bytes
 	V6Only       bool // an IPv6 listener leaves IPv4 alone
 	FreeBind     bool // an address that the host does not have yet is fine
@@ -246,6 +247,11 @@ func setOptions(fd int, addr string, o ListenOptions, log *slog.Logger) {
 		}
 		if err := unix.SetsockoptInt(fd, opt.level, opt.name, opt.value); err != nil && log != nil {
 			log.Warn("reactor: socket option refused", "listener", addr, "option", opt.word, "value", opt.value, "err", err)
+		}
+	}
+	if o.HandshakeMSS > 0 {
+		if err := setFirstWindow(fd, 2*o.HandshakeMSS); err != nil && log != nil {
+			log.Warn("reactor: socket option refused", "listener", addr, "option", "SO_BUF_LOCK", "value", 0, "err", err)
 		}
 	}
 }
