@@ -14,10 +14,10 @@ RACE     := $(if $(CC_FOUND),-race)
 NESTED := $(filter-out tools/lint tools/demo,$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod bench/*/go.mod)))
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build run demo test check lint bench bench-smoke fuzz fuzz-smoke pgo clean
+.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke fuzz fuzz-smoke pgo clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 need-go:
 	@v=$$(go env GOVERSION 2>/dev/null); v=$${v#go1.}; v=$${v%%[!0-9]*}; \
@@ -32,6 +32,9 @@ run: build ## build, then start the real thing on port 1443 (PORT=...)
 demo: build ## real client, Epoxy and a fake Telegram on this machine, no network
 	@echo "the first time, downloading and compiling gotd takes some minutes"
 	cd tools/demo && go run . -bin ../../bin
+
+demo-probe: build ## nginx, Epoxy in front of it, and a censor who looks for a difference; needs nginx and haproxy
+	@go run ./tools/probedemo -bin bin $(ARGS)
 
 test: need-go ## what CI runs: vet and all tests, with -race when there is a C compiler
 	go vet ./...

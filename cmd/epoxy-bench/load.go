@@ -193,7 +193,7 @@ func (o *orders) play(c *cobra.Command, log *slog.Logger) error {
 func (o *orders) complete() (err error) {
 	cfg := &o.config
 	cfg.DC = codec.DC(o.dc)
-	if cfg.Server, err = resolve(o.server); err != nil {
+	if cfg.Server, err = resolve("--server", o.server); err != nil {
 		return err
 	}
 	for _, text := range o.sources {
@@ -252,11 +252,11 @@ func (o *orders) choose() (err error) {
 	return err
 }
 
-// resolve looks a HOST:PORT up.
-func resolve(text string) (netip.AddrPort, error) {
+// resolve looks up the HOST:PORT that a flag says.
+func resolve(flag, text string) (netip.AddrPort, error) {
 	addr, err := net.ResolveTCPAddr("tcp", text)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("epoxy-bench: --server %q: %w", text, err)
+		return netip.AddrPort{}, fmt.Errorf("epoxy-bench: %s %q: %w", flag, text, err)
 	}
 	at := addr.AddrPort()
 	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()), nil

@@ -1,4 +1,5 @@
-// Package main is epoxy-bench: the load generator and the fake Telegram as a program, to compare any proxies side by side.
+// Package main is epoxy-bench: the load generator and the fake Telegram as a program, to compare any proxies side by side, and
+// the censor's side: what tells a proxy from the site behind it.
 package main
 
 import (
@@ -27,7 +28,9 @@ A first try, in three terminals:
   epoxy-bench load small --server 127.0.0.1:443 --secret ee... --pid $(pgrep -n epoxy)
 
 Run it on the proxy's own machine, so that --pid can see the process, and give the
-proxy a CPU of its own: taskset -c 0 for the proxy, taskset -c 1 for epoxy-bench.`
+proxy a CPU of its own: taskset -c 0 for the proxy, taskset -c 1 for epoxy-bench.
+
+probe is another matter: it looks for what tells a proxy from the web site behind it.`
 
 // errFailed is a run in which a client failed; what failed is in the report.
 var errFailed = errors.New("epoxy-bench: clients failed or saw wrong bytes, see above")
@@ -55,7 +58,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		SilenceUsage:  true,
 	}
 	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	root.AddCommand(telegramCommand(log), loadCommand(log))
+	root.AddCommand(telegramCommand(log), loadCommand(log), probeCommand())
 	root.SetFlagErrorFunc(usage)
 	root.SetArgs(args)
 	root.SetOut(out)

@@ -56,6 +56,7 @@ var floors = map[string]place{
 	"cmd/epoxy-bench":       {floor: 8},
 	"tools/archtest":        {floor: 8},
 	"tools/acceptance":      {floor: 8},
+	"tools/probedemo":       {floor: 8},
 }
 
 // rawAllowed names the packages that may import what reaches the kernel directly.
