@@ -41,6 +41,8 @@ var floors = map[string]place{
 	"upstream/refresh":      {floor: 3},
 	"upstream/scout":        {floor: 3, same: []string{"upstream/front"}},
 	"upstream/egress":       {floor: 3},
+	"engine/lists":          {floor: 3},
+	"engine/tables":         {floor: 3},
 	"engine/strangers":      {floor: 3},
 	"upstream/faketg":       {floor: 3},
 	"upstream/upstreamtest": {floor: 3},
