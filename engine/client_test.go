@@ -71,6 +71,9 @@ func settings(dc ...netip.AddrPort) *config.Settings {
 	s.Domain = "example.com"
 	s.Allow = config.AllowOf(codec.Classic, codec.Secure, codec.TLS)
 	s.Upstream = config.UpstreamDirect
+	if len(dc) == 0 {
+		dc = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:1")} // nobody is there
+	}
 	s.DC = map[codec.DC][]netip.AddrPort{2: dc}
 	s.Loops = 2
 	return s
@@ -88,6 +91,9 @@ func listen(name, addr string) config.Listen {
 func start(t testing.TB, set *config.Settings) *house {
 	t.Helper()
 	h := &house{}
+	if err := set.Validate(); err != nil {
+		t.Fatal(err)
+	}
 	e, err := engine.New(set, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)

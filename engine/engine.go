@@ -3,12 +3,12 @@ package engine
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,18 +19,21 @@ import (
 	"epoxy/engine/reactor"
 	"epoxy/engine/replay"
 	"epoxy/engine/session"
+	"epoxy/engine/strangers"
 	"epoxy/upstream"
 	"epoxy/upstream/direct"
 	"epoxy/upstream/egress"
+	"epoxy/upstream/front"
 	"epoxy/upstream/middle"
 )
 
 // Engine is one running proxy. Its methods may be called from any goroutine.
 type Engine struct {
 	// Fixed after New.
-	set     *config.Settings
-	log     *slog.Logger
-	loops   []*loop
+	set   *config.Settings
+	log   *slog.Logger
+	loops []*loop
+	frontState
 	store   *replay.Store
 	profile faketls.Profile // of every port, until a front is measured
 	limit   int64           // clients at most
@@ -66,7 +69,10 @@ type loop struct {
 	egress    *egress.Loop   // nil without proxies towards Telegram
 	route     *route
 	listeners []*reactor.Listener
-	refused   uint64 // clients over the limit
+	ports     []*session.Port // by port; nil where another loop listens alone
+	fronts    map[*facade]*front.Router
+	strangers *strangers.Table
+	refused   [codec.Reasons]uint64 // clients turned away at once
 }
 
 // New builds an engine of settings that Validate accepted; nothing listens yet. It raises the descriptor limit
@@ -76,14 +82,18 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 		return nil, errors.New("engine: no secret; give --secret")
 	}
 	e := &Engine{
-		set: set, log: log, started: time.Now(), store: replay.New(0), empty: make(chan struct{}),
+		set: set, log: log, started: time.Now(), empty: make(chan struct{}),
 		quit: make(chan struct{}), done: make(chan struct{}),
-		profile: faketls.Fallback(func(p []byte) { _, _ = rand.Read(p) }),
+		profile: fallbackProfile(),
 	}
 	e.limitMemory()
 	if err := e.openBook(); err != nil {
 		return nil, err
 	}
+	if err := e.openFacades(); err != nil {
+		return nil, err
+	}
+	e.openStore()
 	cpus := reactor.CPUs()
 	n := set.Loops
 	if n == 0 {
@@ -125,6 +135,9 @@ func (e *Engine) budget(loops int) error {
 		e.log.Warn("the descriptor limit could not be raised", slog.Any("error", err))
 	}
 	reserve := reserveFiles + loops*(filesPerLoop+len(e.set.Listen))
+	if slices.ContainsFunc(e.facades, func(f *facade) bool { return f != nil }) {
+		reserve += e.frontMax(int64(min(files, 1<<20)) / 4) // a stranger's second socket
+	}
 	each := int64(filesDirect)
 	if e.book != nil {
 		reserve += min(loops*filesPerLinks, int(min(files, 1<<20))/8)
@@ -154,7 +167,7 @@ func (e *Engine) addLoop(i, cpu int) error {
 	if err != nil {
 		return fmt.Errorf("engine: loop %d: %w", i, err)
 	}
-	l := &loop{reactor: r}
+	l := &loop{reactor: r, fronts: map[*facade]*front.Router{}, strangers: strangers.New(0)}
 	dial := &upstream.DialOptions{
 		BindV4: e.set.BindV4, BindV6: e.set.BindV6, Interface: e.set.Interface, Mark: e.set.Mark,
 		RecvBuffer: e.set.UpstreamRcvbuf, UserTimeout: int(e.set.UserTimeout.Milliseconds()),
@@ -167,6 +180,7 @@ func (e *Engine) addLoop(i, cpu int) error {
 	l.route = &route{middle: l.middle, direct: l.direct, fallback: e.set.Fallback(), loop: i, log: e.log}
 	l.env = session.NewEnv(r, l.route, e.store)
 	l.env.Gone = e.left
+	l.env.Strangers = func(why codec.Reason, p []byte) { l.strangers.Note(why, p, r.Now()) }
 	e.loops = append(e.loops, l)
 	return nil
 }
@@ -196,43 +210,61 @@ type gate struct {
 	engine *Engine
 	loop   *loop
 	port   *session.Port
+	from   []netip.Prefix // balancers, which alone may connect when the port expects their header
 }
 
-// Accept begins a session, or refuses the client when the limit is reached or memory spent.
+// Accept begins a session, or refuses the client when the limit is reached, memory spent, or it is no balancer where only
+// balancers may connect.
 func (g *gate) Accept(s upstream.Socket, peer netip.AddrPort) upstream.Handler {
+	if g.port.ProxyHeader && peer.IsValid() && !slices.ContainsFunc(g.from, func(p netip.Prefix) bool { return p.Contains(peer.Addr()) }) {
+		g.loop.refused[codec.ReasonProxyUntrusted]++
+		return nil
+	}
 	if g.engine.clients.Add(1) > g.engine.limit || g.engine.crowded.Load() {
 		g.engine.clients.Add(-1)
-		g.loop.refused++
+		g.loop.refused[codec.ReasonLimit]++
 		return nil
 	}
 	return session.New(g.port, s, peer)
 }
 
-// ports prepares what the loops of one listener share.
-func (e *Engine) port(name string, secrets *session.Secrets) session.Port {
+// port prepares what the loops of one listener share.
+func (e *Engine) port(p *config.Listen) session.Port {
 	ms := func(d time.Duration) int64 { return d.Milliseconds() }
 	compact := ms(e.set.CompactAfter)
 	if compact == 0 {
 		compact = ms(e.set.IdleTimeout) + 1 // never
 	}
 	return session.Port{
-		Name: name, Allow: codec.Protocols(e.set.Allow), Secrets: secrets, Sites: &session.Sites{Default: &e.profile},
+		Name: p.Name, Allow: codec.Protocols(p.Allow), Secrets: e.secrets(p), Sites: &session.Sites{Default: &e.profile},
+		ProxyHeader: len(p.ProxyFrom) > 0, SplitHello: p.SplitHello,
+		Records: map[config.Records]session.Sizing{
+			config.RecordsAuto: session.Auto, config.RecordsFull: session.Full, config.RecordsDRS: session.Ramp,
+		}[p.Records],
 		Timing: &session.Timing{
 			FirstByte: ms(e.set.FirstByteTimeout), Handshake: ms(e.set.HandshakeTimeout),
 			Idle: ms(e.set.IdleTimeout), Compact: compact, Window: int64(e.set.ClockWindow / time.Second),
+			ProxyHeader: ms(e.set.ProxyTimeout), FrontSilence: ms(e.set.FrontSilence), FrontIdle: ms(e.set.FrontIdle),
+			FrontTime: ms(e.set.FrontTime),
 		},
 	}
 }
 
-// secrets prepares the secrets that every port serves. A fake-TLS secret's own domain is its search hint.
-func (e *Engine) secrets() *session.Secrets {
+// secrets prepares the secrets that a port serves. A fake-TLS secret's own domain is its search hint.
+func (e *Engine) secrets(p *config.Listen) *session.Secrets {
 	var list []session.Secret
 	for _, n := range e.set.Secrets {
+		if len(p.Secrets) > 0 && !slices.Contains(p.Secrets, n.Name) {
+			continue
+		}
 		domain := n.Secret.Domain
 		if domain == "" {
-			domain = e.set.Domain
+			domain = p.Domain
 		}
 		list = append(list, session.Secret{Name: n.Name, Key: n.Secret.Key, Domain: domain})
+	}
+	if p.SNISalt != "" {
+		return session.NewDerived(list, []byte(p.SNISalt))
 	}
 	return session.NewSecrets(list)
 }
@@ -254,7 +286,10 @@ func (e *Engine) Start() error {
 	}()
 	go e.keepHouse()
 	go e.watchMemory()
+	go e.keepStore()
 	e.runBook()
+	e.runFacades()
+	e.warnFronts()
 	e.ready = true
 	return nil
 }
@@ -335,10 +370,12 @@ func (e *Engine) Stop() {
 	started := e.ready
 	e.mu.Unlock()
 	e.stopBook()
+	e.closeFacades()
 	e.stopLoops()
 	if started {
 		<-e.done
 	}
+	e.closeStore()
 }
 
 func (e *Engine) stopLoops() {

@@ -274,6 +274,9 @@ func TestPortInUse(t *testing.T) {
 	h := proxy(t)
 	set := settings(deadPort(t))
 	set.Listen[0] = listen("port1", h.addr)
+	if err := set.Validate(); err != nil {
+		t.Fatal(err)
+	}
 	e, err := engine.New(set, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)

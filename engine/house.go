@@ -80,7 +80,7 @@ func (l *loop) collect(to *stats.Loop) {
 	to.ClientPauses, to.TelegramPauses = c.HeldClient, c.Paused
 	to.ClientUp, to.ClientDown = c.BytesUp, c.BytesDown
 	to.TelegramUp, to.TelegramDown = d.BytesUp, d.BytesDown
-	to.Refused[codec.ReasonLimit] = l.refused
+	to.Refused = l.refused
 	to.Closed = c.Closed
 	to.Handshakes = c.Handshakes
 	to.Dials = d.Connected

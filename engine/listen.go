@@ -13,14 +13,17 @@ import (
 // listen opens one listener per port and loop; the kernel spreads clients over them (SO_REUSEPORT). A unix
 // socket has one listener only, on the first loop.
 func (e *Engine) listen() error {
-	opts := e.listenOptions()
-	secrets := e.secrets()
-	for _, want := range e.set.Listen {
+	for _, l := range e.loops {
+		l.ports = make([]*session.Port, len(e.set.Listen))
+	}
+	for at := range e.set.Listen {
+		want := &e.set.Listen[at]
+		opts := e.listenOptions(want)
 		addr := want.Endpoint.String()
 		if err := reactor.Probe(addr); err != nil {
 			return fmt.Errorf("engine: --listen %s: %w; choose another port, or stop what listens there", addr, err)
 		}
-		shared := e.port(want.Name, secrets)
+		shared := e.port(want)
 		loops := e.loops
 		if want.Path != "" {
 			loops = loops[:1]
@@ -32,11 +35,18 @@ func (e *Engine) listen() error {
 			}
 			if i == 0 {
 				e.addrs = append(e.addrs, ln.Addr())
+				e.ownMu.Lock()
+				e.bound = append(e.bound, ln.AddrPort())
+				e.ownMu.Unlock()
 				addr = samePort(want.Endpoint, ln)
 			}
 			l.listeners = append(l.listeners, ln)
+			if r := l.router(e.facades[at], e.frontMax(e.limit)/len(e.loops)); r != nil {
+				shared.Front = r
+			}
 			port := session.NewPort(l.env, shared)
-			if err := l.reactor.AddListener(ln, &gate{engine: e, loop: l, port: port}); err != nil {
+			l.ports[at] = port
+			if err := l.reactor.AddListener(ln, &gate{engine: e, loop: l, port: port, from: want.ProxyFrom}); err != nil {
 				return fmt.Errorf("engine: --listen %s: %w", addr, err)
 			}
 		}
@@ -56,12 +66,12 @@ func samePort(want config.Endpoint, ln *reactor.Listener) string {
 	return net.JoinHostPort(want.Addr.Addr().String(), fmt.Sprint(chosen))
 }
 
-func (e *Engine) listenOptions() reactor.ListenOptions {
+func (e *Engine) listenOptions(p *config.Listen) reactor.ListenOptions {
 	s := e.set
 	return reactor.ListenOptions{
 		Backlog: s.Backlog, DeferAccept: int(s.DeferAccept / time.Second), NotSentLowat: s.NotSentLowat,
 		UserTimeout: int(s.UserTimeout.Milliseconds()),
 		KeepIdle:    int(s.Keepalive.Idle / time.Second), KeepInterval: int(s.Keepalive.Interval / time.Second),
-		KeepCount: s.Keepalive.Count,
+		KeepCount: s.Keepalive.Count, MSS: p.HandshakeMSS,
 	}
 }

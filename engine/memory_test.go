@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"testing"
 
+	"epoxy/codec"
 	"epoxy/codec/faketls"
 	"epoxy/engine/replay"
 	"epoxy/engine/session"
@@ -32,8 +33,8 @@ func TestCrowded(t *testing.T) {
 			t.Errorf("step %d: %d clients more", i, n)
 		}
 	}
-	if l.refused != 3 {
-		t.Errorf("%d refusals counted, not 3", l.refused)
+	if l.refused[codec.ReasonLimit] != 3 {
+		t.Errorf("%d refusals counted, not 3", l.refused[codec.ReasonLimit])
 	}
 }
 

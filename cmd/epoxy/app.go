@@ -37,6 +37,7 @@ type proxy interface {
 	Start() error
 	Addrs() []string
 	Limit() int
+	Strangers() any
 	Healthy() error
 	Ready() error
 	Drain(ctx context.Context)

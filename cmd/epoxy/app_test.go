@@ -71,6 +71,7 @@ func (f *fake) Addrs() []string           { return []string{"127.0.0.1:4430"} }
 func (f *fake) Limit() int                { return 100 }
 func (f *fake) Ready() error              { return nil }
 func (f *fake) Healthy() error            { return nil }
+func (f *fake) Strangers() any            { return nil }
 func (f *fake) Stop()                     { f.stopped = true }
 func (f *fake) Done() <-chan struct{}     { return f.done }
 func (f *fake) Err() error                { return f.err }

@@ -150,7 +150,7 @@ func (a *app) openDoor(s *config.Settings, e proxy, log *slog.Logger) (*opened, 
 	}
 	exporter := stats.NewExporter(e, a.build)
 	server, err := admin.New(admin.Options{
-		Addr: s.Admin.String(), Healthy: e.Healthy, Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Log: log,
+		Addr: s.Admin.String(), Healthy: e.Healthy, Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Strangers: e.Strangers, Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--admin %s: %w; choose another place, or off", s.Admin, err)

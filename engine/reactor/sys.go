@@ -3,6 +3,7 @@ package reactor
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -177,3 +178,6 @@ func SocketPair() (a, b int, err error) {
 	}
 	return fds[0], fds[1], nil
 }
+
+// LockFile takes the exclusive lock on an open file at once, or fails; it ends with the file.
+func LockFile(f *os.File) error { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) }

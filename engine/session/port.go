@@ -5,6 +5,7 @@ import (
 
 	"epoxy/codec"
 	"epoxy/codec/faketls"
+	"epoxy/upstream"
 )
 
 // Secret is one way in.
@@ -76,9 +77,10 @@ type Port struct {
 	Allow       codec.Protocols
 	Secrets     *Secrets
 	Timing      *Timing
-	ProxyHeader bool   // a PROXY protocol header comes first, always (spec client-protocols 7.2)
-	SplitHello  bool   // the ServerHello leaves in two segments
-	Records     Sizing // towards fake-TLS clients
+	ProxyHeader bool            // a PROXY protocol header comes first, always (spec client-protocols 7.2)
+	SplitHello  bool            // the ServerHello leaves in two segments
+	Records     Sizing          // towards fake-TLS clients
+	Front       upstream.Router // of the loop; nil is the Env's
 
 	// Owned by the loop.
 	Sites  *Sites // changed by Use
@@ -106,4 +108,12 @@ func NewPort(env *Env, p Port) *Port {
 func (p *Port) Use(s *Sites) { p.Sites = s }
 
 // fronts reports whether strangers on p may meet the front. Where no TLS is spoken a web site would be out of place.
-func (p *Port) fronts() bool { return p.env.Front != nil && p.Allow.Has(codec.TLS) }
+func (p *Port) fronts() bool { return p.front() != nil && p.Allow.Has(codec.TLS) }
+
+// front returns the way to the front, nil for none.
+func (p *Port) front() upstream.Router {
+	if p.Front != nil {
+		return p.Front
+	}
+	return p.env.Front
+}

@@ -17,7 +17,7 @@ func (s *Session) stranger(why codec.Reason, p []byte) {
 		s.socket.Resume()
 	}
 	if s.port.fronts() {
-		stream, refused := env.Front.Open(s.request(p), s)
+		stream, refused := s.port.front().Open(s.request(p), s)
 		switch refused {
 		case codec.ReasonNone:
 			s.meet(stream, p)
