@@ -41,7 +41,7 @@ func (d *Digester) AppendFlight(dst []byte, k *Key, h *Hello, p *Profile, c Choi
 	if p.Spread > 0 {
 		rand(r[:])
 	}
-	start, data := len(dst), p.appData(r[0])
+	start, data := len(dst), p.appData(c.Suite, r[0])
 	dst = slices.Grow(dst, HeaderSize+helloBodyMax+ccsSize+HeaderSize+data)
 	dst = appendServerHello(dst, h.SessionID, c, p.VersionsFirst, share)
 	dst = appendTail(dst, data)

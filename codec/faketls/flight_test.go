@@ -153,9 +153,18 @@ func TestFlightDecapsulates(t *testing.T) {
 func TestFlightAppDataSize(t *testing.T) {
 	hello := testHello(t, Small)
 	for in, want := range map[int]int{0: FallbackAppData, 1: 1000, 999: 1000, 1000: 1000, 10240: 10240, 10241: 10240, 1 << 20: 10240} {
-		flight, _ := answer(t, hello, Profile{AppData: in})
+		flight, _ := answer(t, hello, Profile{Suite: 0x1302, AppData: in}) // which a small hello offers first
 		if got := len(flight) - 127 - 11; got != want {
 			t.Errorf("AppData %d: record of %d", in, got)
+		}
+	}
+	for _, c := range []struct {
+		prefers, answers uint16
+		want             int
+	}{{0, 0x1301, 3000}, {0, 0x1303, 3000}, {0, 0x1302, 3016}, {0x1301, 0x1302, 3016}, {0x1302, 0x1302, 3000}, {0x1302, 0x1301, 2984}} {
+		p := Profile{Suite: c.prefers, AppData: 3000}
+		if n := p.appData(c.answers, 0); n != c.want { // SHA-384 makes Finished longer
+			t.Errorf("%x instead of %x: %d bytes", c.answers, c.prefers, n)
 		}
 	}
 	low, high := MaxAppData, 0
@@ -170,7 +179,7 @@ func TestFlightAppDataSize(t *testing.T) {
 	seen := map[int]bool{}
 	for r := range 256 {
 		p := Profile{AppData: 2000, Spread: 3}
-		seen[p.appData(byte(r))] = true
+		seen[p.appData(0x1301, byte(r))] = true
 	}
 	if len(seen) != 4 || !seen[2000] || !seen[2003] {
 		t.Errorf("sizes %v", seen)

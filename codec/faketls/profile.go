@@ -34,7 +34,7 @@ type Profile struct {
 	Suite         uint16 // preferred when offered, 0x1301..0x1303; 0 is the client's first
 	Group         Group  // preferred when its share is offered; GroupNone is X25519
 	VersionsFirst bool   // supported_versions before key_share, as OpenSSL and nginx do
-	AppData       int    // bytes in the application-data record, clamped to MinAppData..MaxAppData; 0 is FallbackAppData
+	AppData       int    // bytes in the application-data record with Suite, or 0x1301; clamped to MinAppData..MaxAppData; 0 is FallbackAppData
 	Spread        uint8  // AppData varies by up to this many bytes upwards, as ECDSA signatures do; 0 is a constant
 	DelayLow      uint16 // ms from hello to flight, at least, as the front was seen to need
 	DelayHigh     uint16 // the same, at most; 0 is an answer at once
@@ -79,13 +79,24 @@ func (p *Profile) Choose(h *Hello) (Choice, error) {
 	return c, nil
 }
 
-// appData returns the size of the application-data record; r is a random byte.
-func (p *Profile) appData(r byte) int {
+// appData returns the size of the application-data record; r is a random byte. The Finished message in it
+// is as long as the suite's hash: 48 bytes for 0x1302, 32 for the others.
+func (p *Profile) appData(suite uint16, r byte) int {
 	n := p.AppData
 	if n == 0 {
 		n = FallbackAppData
 	}
+	if suite != p.Suite {
+		n += finished(suite) - finished(p.Suite)
+	}
 	return min(max(n+int(r)%(int(p.Spread)+1), MinAppData), MaxAppData)
+}
+
+func finished(suite uint16) int {
+	if suite == 0x1302 { // TLS_AES_256_GCM_SHA384
+		return 48
+	}
+	return 32
 }
 
 // isTLS13 reports whether suite is one of the three of TLS 1.3 that browsers offer.

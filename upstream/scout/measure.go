@@ -78,7 +78,7 @@ func (p *probe) hellos(ctx context.Context, f *finding) error {
 	f.TLS13 = true
 	profile := first.Profile
 	if s, err := p.ask(ctx, faketls.ClientHello{Shape: faketls.Browser, AES256First: true}); err == nil {
-		if s.Suite != first.Suite {
+		if first.Suite == 0x1301 && s.Suite == 0x1302 {
 			profile.Suite = 0 // it takes the client's first
 		}
 		seen = append(seen, s)

@@ -25,23 +25,23 @@ func (p *probe) visit(ctx context.Context, f *finding) []int {
 		f.Warnings = append(f.Warnings, fmt.Sprintf(warnName, p.sni))
 	}
 	if f.ALPN == "h2" {
-		conn.Close()
+		wire.Close()
 		if conn, wire, err = p.handshake(ctx, &tls.Config{NextProtos: []string{"http/1.1"}}); err != nil {
 			return nil
 		}
 	}
-	defer conn.Close()
+	defer wire.Close()
 	defer context.AfterFunc(ctx, func() { wire.Close() })()
 	return getPage(conn, wire, p.sni)
 }
 
 // takesTLS12 reports whether the site takes a client without TLS 1.3.
 func (p *probe) takesTLS12(ctx context.Context) bool {
-	conn, _, err := p.handshake(ctx, &tls.Config{MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+	_, wire, err := p.handshake(ctx, &tls.Config{MaxVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
 	if err != nil {
 		return false
 	}
-	conn.Close()
+	wire.Close()
 	return true
 }
 
@@ -59,7 +59,7 @@ func (p *probe) handshake(ctx context.Context, config *tls.Config) (conn *tls.Co
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
 	if err = conn.HandshakeContext(ctx); err != nil {
-		conn.Close()
+		wire.Close()
 	}
 	return conn, wire, err
 }

@@ -115,13 +115,10 @@ func (p *probe) ask(ctx context.Context, hello faketls.ClientHello) (sample, err
 	return sample{answer, first.Sub(began)}, nil
 }
 
-// readFlight reads until the site is silent, ends, or has sent maxFlight bytes. first is when the first
-// byte came. The error is for nothing at all.
+// readFlight reads until the site is silent, ends, or has sent maxFlight bytes. conn has the deadline for
+// the first byte; first is when that came. The error is for nothing at all.
 func readFlight(conn net.Conn) (flight []byte, first time.Time, err error) {
 	end := time.Now().Add(answerTime)
-	if err := conn.SetReadDeadline(end); err != nil {
-		return nil, first, err
-	}
 	buf := make([]byte, maxFlight)
 	n := 0
 	for n < len(buf) {
@@ -138,9 +135,7 @@ func readFlight(conn net.Conn) (flight []byte, first time.Time, err error) {
 		if quiet.After(end) {
 			quiet = end
 		}
-		if err = conn.SetReadDeadline(quiet); err != nil {
-			break
-		}
+		_ = conn.SetReadDeadline(quiet) // when that fails, so does Read
 	}
 	if n == 0 {
 		return nil, first, fmt.Errorf("scout: no answer to a hello: %w", err)

@@ -44,8 +44,8 @@ func newSite(given Site, fallback string) (*site, error) {
 	bad := func(what string) (*site, error) {
 		return nil, fmt.Errorf("scout: --front %q for the domain %q: %s", given.Target, given.Domain, what)
 	}
-	ok := true
-	if t.Domain != "" {
+	if given.Domain != "" {
+		var ok bool
 		if t.Domain, ok = hostName(given.Domain); !ok {
 			return bad("the domain is not a host name")
 		}
