@@ -122,10 +122,10 @@ func TestRampAllocatesNothing(t *testing.T) {
 // BenchmarkDeliver is the session's cost of a read's worth of bytes for a fake-TLS client. A ramp that is over costs what
 // full records cost.
 func BenchmarkDeliver(b *testing.B) {
-	for name, sizing := range map[string]Sizing{"full": Full, "ramp": Ramp} {
+	for sizing, name := range []string{Full: "full", Ramp: "ramp"} {
 		for _, size := range []int{16 << 10, 256 << 10} {
 			b.Run(fmt.Sprint(name, "/", size), func(b *testing.B) {
-				r := ramped(b, sizing, &faketls.Profile{})
+				r := ramped(b, Sizing(sizing), &faketls.Profile{})
 				down := make([]byte, size)
 				r.s.Deliver(make([]byte, 256<<10)) // the ramp
 				b.SetBytes(int64(size))
