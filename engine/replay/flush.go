@@ -145,7 +145,7 @@ func (j *journal) roll(now int64) error {
 		return nil
 	}
 	g := j.segments[len(j.segments)-1]
-	if g.size < segmentBytes && (g.first == 0 || now-g.first < segmentAge) {
+	if g.size < j.full && (g.first == 0 || now-g.first < segmentAge) {
 		return nil
 	}
 	err := errors.Join(j.file.Sync(), j.file.Close())

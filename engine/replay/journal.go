@@ -32,8 +32,8 @@ type Options struct {
 	Lock func(*os.File) error
 }
 
-// journal is the store on disk: segments replay-<n>.bin of at most segmentAge and segmentBytes. The last one
-// is written. Its total is bounded by 5/4 of the table's memory and one segment.
+// journal is the store on disk: segments replay-<n>.bin of at most segmentAge. The last one is written. All are
+// bounded by 5/4 of the table's memory and one segment; that many hold all that a full table does.
 type journal struct {
 	dir      string
 	take     func(*os.File) error
@@ -42,6 +42,7 @@ type journal struct {
 	segments []segment
 	next     uint64
 	limit    int64  // bytes of closed segments
+	full     int64  // bytes of a segment that is closed
 	block    []byte // what is to be written; stays when that fails
 	closed   bool
 }
@@ -64,7 +65,8 @@ func Open(dir string, o Options) (s *Store, warnings []error) {
 	s = newStore(o.Memory, o.Key)
 	j := &s.journal
 	j.dir, j.take, j.next = dir, o.Lock, 1
-	j.limit = int64(s.parts[0].max) * shards * slots * slotSize / 4 * 5
+	memory := int64(s.parts[0].max) * shards * slots * slotSize
+	j.limit, j.full = memory/4*5, min(memory/4, segmentBytes)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return s, []error{fmt.Errorf("replay: handshakes are kept in memory only: %w", err)}
 	}
@@ -134,8 +136,7 @@ func (s *Store) load(now int64, fresh bool) (warnings []error) {
 	return warnings
 }
 
-// loadSegment remembers what a segment holds. Without a key nothing in it can be understood. It returns where
-// the segment can be written on, -1 for nowhere.
+// loadSegment reads a segment's file and remembers what it holds, as absorb says.
 func (s *Store) loadSegment(g *segment, now int64, known, last bool) (whole int64, err error) {
 	f, err := os.Open(filepath.Join(s.journal.dir, g.name()))
 	if err != nil {
@@ -146,17 +147,25 @@ func (s *Store) loadSegment(g *segment, now int64, known, last bool) (whole int6
 	if err != nil {
 		return -1, err
 	}
-	g.size = int64(len(data))
 	if info, err := f.Stat(); err == nil {
 		g.last = info.ModTime().Unix() // until a block says better, so that damaged ones grow old too
 	}
-	key, bad := parseHeader(data)
-	switch {
-	case last && len(data) < fileHeader: // killed before its first write was whole
-		if g.size = 0; s.journal.lock != nil {
+	if last && len(data) < fileHeader { // killed before its first write was whole
+		if s.journal.lock != nil {
 			return -1, os.Remove(f.Name())
 		}
 		return -1, nil
+	}
+	g.size = int64(len(data))
+	return s.absorb(data, g, now, known, last)
+}
+
+// absorb remembers what the bytes of a segment hold, and notes its times in g. Without a key, known, nothing
+// in it can be understood. It returns where the segment can be written on, -1 for nowhere. Only the last one
+// may have a torn tail.
+func (s *Store) absorb(data []byte, g *segment, now int64, known, last bool) (whole int64, err error) {
+	key, bad := parseHeader(data)
+	switch {
 	case bad == nil && newSipKey(key) != s.key:
 		return -1, errors.New("replay: segment of another store, ignored")
 	case !known:

@@ -246,18 +246,18 @@ func TestPrune(t *testing.T) {
 		}
 	}
 	now := int64(start + 200*3600)
-	for i := range uint64(40) {
-		fill(s, 1e6+i*100_000, 100_000, now)
+	for i := range uint64(20) {
+		fill(s, 1e6+i*20_000, 20_000, now)
 		flush(t, s, now)
 	}
 	st := s.Stats()
-	if limit := uint64(1<<20/4*5 + maxSegment); st.JournalBytes > limit || st.JournalBytes < 1<<20 {
+	if limit := uint64(1<<20/4*5 + 1<<20/4 + 21_000*slotSize); st.JournalBytes > limit || st.JournalBytes < 1<<20 {
 		t.Fatalf("%d bytes on disk for a table of 1 MiB", st.JournalBytes)
 	}
-	before := known(s, 1e6+39*100_000, 100_000, now)
+	before := known(s, 1e6+19*20_000, 20_000, now)
 	kill(s)
 	s = open(t, dir, now, 0)
-	if after := known(s, 1e6+39*100_000, 100_000, now); after < before*9/10 {
+	if after := known(s, 1e6+19*20_000, 20_000, now); after < before*9/10 {
 		t.Fatalf("%d of the last %d handshakes are there after a restart", after, before)
 	}
 	if onDisk := s.Stats().JournalBytes; onDisk != st.JournalBytes {
@@ -329,9 +329,9 @@ func TestFailingDisk(t *testing.T) {
 // Without a Flush what waits for the disk is bounded and counted.
 func TestUnsaved(t *testing.T) {
 	s := open(t, t.TempDir(), start, 0)
-	fill(s, 0, 2*maxBlock, start)
+	fill(s, 0, maxBlock+maxBlock/4, start)
 	st := s.Stats()
-	if st.Unsaved < maxBlock || st.Unsaved > maxBlock+maxBlock/10 {
+	if st.Unsaved < maxBlock/4 || st.Unsaved > maxBlock/3 {
 		t.Fatalf("%+v", st)
 	}
 	flush(t, s, start)

@@ -33,7 +33,7 @@ const (
 const (
 	maxPending   = 2048                 // fingerprints of a shard between two flushes; 5 s of 100k a second
 	maxBlock     = shards * maxPending  // fingerprints of a block: 4 MiB
-	segmentBytes = 8 << 20              // a segment that has reached this is closed
+	segmentBytes = 8 << 20              // a segment that has reached this, or a quarter of the table, is closed
 	segmentAge   = 12 * 3600            // s, likewise
 	maxSegment   = segmentBytes + 5<<20 // more than a whole one ever is, read of a file at most
 	spareBuffer  = 256 << 10            // bytes of a flush's buffer that are kept for the next one

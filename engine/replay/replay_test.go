@@ -175,7 +175,7 @@ func TestModel(t *testing.T) {
 
 // Up to its capacity nothing is lost, whatever the size, and the memory stays within the limit.
 func TestCapacity(t *testing.T) {
-	for _, memory := range []int{1 << 20, 3 << 20, 4 << 20} {
+	for _, memory := range []int{1 << 20, 1<<21 - 1} {
 		s := testStore(memory)
 		_, fits := s.Len()
 		fill(s, 0, fits, start)
