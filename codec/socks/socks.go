@@ -151,7 +151,8 @@ func ParseReply(p []byte) (netip.AddrPort, int, error) {
 	case len(p) < replyHead:
 		return none, 0, codec.ErrShort
 	}
-	start, size := replyHead, 0
+	var size int
+	start := replyHead
 	switch p[3] {
 	case typeIPv4:
 		size = 4
