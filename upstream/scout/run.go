@@ -2,6 +2,7 @@ package scout
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 )
@@ -89,7 +90,7 @@ func (s *Scout) learn(t *site, f finding, err error, now time.Time) {
 	}
 	if was := t.found.Profile; f.Profile != nil && (was == nil || *was != *f.Profile) {
 		p := f.Profile
-		s.log.Info("front: measured", t.attr(), "suite", p.Suite, "group", uint16(p.Group), "first_flight", f.FirstFlight,
+		s.log.Info("front: measured", t.attr(), "suite", fmt.Sprintf("%04x", p.Suite), "group", fmt.Sprintf("%04x", uint16(p.Group)), "first_flight", f.FirstFlight,
 			"records", f.Records, "delay", f.DelayHigh, "ramp", p.Ramp, "alpn", f.ALPN)
 	}
 	t.found, t.measureErr, t.measureFails = f, "", 0

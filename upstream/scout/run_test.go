@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// B18: a front that is down, silent, or no TLS site is tried again, later and later, and stops nothing;
+// A front that is down, silent, or no TLS site is tried again, later and later, and stops nothing;
 // when it is well it is measured.
 func TestUnwell(t *testing.T) {
 	const addr = "192.0.2.1:443"

@@ -49,10 +49,11 @@ type Options struct {
 
 	Log *slog.Logger // needed
 
-	Resolver func(ctx context.Context, host string) ([]netip.Addr, error)         // nil is the machine's
-	Dial     func(ctx context.Context, network, address string) (net.Conn, error) // nil is package net's
-	Rand     func([]byte)                                                         // fills its argument; nil is crypto/rand
-	Jitter   func() float64                                                       // in [0, 1); nil is math/rand/v2's
+	// What nil leaves to the machine. All but Jitter are called from any goroutine.
+	Resolver func(ctx context.Context, host string) ([]netip.Addr, error)
+	Dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	Rand     func([]byte)   // fills its argument
+	Jitter   func() float64 // in [0, 1)
 }
 
 // Scout keeps watch over the sites. Current and Subscribe may be called by anybody at any time and do
