@@ -53,7 +53,7 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.Draining = e.draining.Load()
 	s.Up = e.Up()
 	s.ClientsLimit = uint64(e.limit)
-	s.ReplayEntries, s.ReplayCapacity = e.store.Len()
+	s.Replay, s.Fronts = e.store.Stats(), e.FrontStatus()
 	s.Now = time.Now()
 	s.TagSet = e.set.Tag != nil
 	s.MemoryLimit = uint64(max(e.memory, 0))
@@ -64,7 +64,12 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	}
 	s.Loops = make([]stats.Loop, len(e.loops))
 	for i, l := range e.loops {
-		_ = l.reactor.Call(func() { l.collect(&s.Loops[i]) })
+		_ = l.reactor.Call(func() {
+			l.collect(&s.Loops[i])
+			if l.egress != nil {
+				s.TakeEgress(l.egress.Count)
+			}
+		})
 	}
 }
 
@@ -98,6 +103,9 @@ func (l *loop) collect(to *stats.Loop) {
 		to.TakeWays(l.route.linked)
 	} else {
 		to.TakeWays(nil)
+	}
+	for _, f := range l.fronts {
+		to.TakeFront(&f.Count)
 	}
 	for _, n := range r.AcceptErrors {
 		to.AcceptErrors += n

@@ -10,6 +10,10 @@ import (
 	"epoxy/engine/session"
 )
 
+// leastTorn is the least --handshake-mss that a small window at the handshake brings about; below it every segment of the
+// connection has to be small (measured, see reactor.ListenOptions).
+const leastTorn = 576
+
 // listen opens one listener per port and loop; the kernel spreads clients over them (SO_REUSEPORT). A unix
 // socket has one listener only, on the first loop.
 func (e *Engine) listen() error {
@@ -68,10 +72,16 @@ func samePort(want config.Endpoint, ln *reactor.Listener) string {
 
 func (e *Engine) listenOptions(p *config.Listen) reactor.ListenOptions {
 	s := e.set
-	return reactor.ListenOptions{
+	o := reactor.ListenOptions{
 		Backlog: s.Backlog, DeferAccept: int(s.DeferAccept / time.Second), NotSentLowat: s.NotSentLowat,
 		UserTimeout: int(s.UserTimeout.Milliseconds()),
 		KeepIdle:    int(s.Keepalive.Idle / time.Second), KeepInterval: int(s.Keepalive.Interval / time.Second),
-		KeepCount: s.Keepalive.Count, MSS: p.HandshakeMSS,
+		KeepCount: s.Keepalive.Count,
 	}
+	if p.HandshakeMSS >= leastTorn { // the cheaper way: only the hello is torn
+		o.HandshakeMSS = p.HandshakeMSS
+	} else {
+		o.MSS = p.HandshakeMSS
+	}
+	return o
 }

@@ -184,7 +184,7 @@ func (r registrar) costume() {
 	scalar(r, &p.Records, "record-sizing", "HOW", func(t string) (Records, error) { return parseWord[Records](recordsWords, t) }, Records.String,
 		"TLS records towards clients: full (16 KiB, least CPU), drs (small ones first and after a silence, as many web servers do), auto (as the front was seen to do)")
 	r.boolean(&p.SplitHello, "split-hello", "send the answer to a fake-TLS hello in two segments, for networks that look at the first one only")
-	scalar(r, &p.HandshakeMSS, "handshake-mss", "BYTES", parseMSS, strconv.Itoa, "make clients send their hello in segments of so many bytes, for networks that do not put them together; 0 is off. It costs upload speed for the whole connection")
+	scalar(r, &p.HandshakeMSS, "handshake-mss", "BYTES", parseMSS, strconv.Itoa, "make clients send their hello in segments of about so many bytes, for networks that do not put them together; 0 is off. From 576 on it costs one round trip; below that all segments of the connection are so small, both ways")
 	r.add(&value{
 		name: "proxy-protocol", kind: "CIDR,...", list: true,
 		parse: func(text string, first bool) error {

@@ -9,16 +9,32 @@ import (
 
 // The metrics. Counters end in _total and never fall while the process lives; the rest are gauges.
 const (
-	BuildInfo    = "epoxy_build_info"
-	StartTime    = "epoxy_start_time_seconds"
-	Ready        = "epoxy_ready"
-	UpstreamUp   = "epoxy_upstream_up"
-	Draining     = "epoxy_draining"
-	ClientsLimit = "epoxy_clients_limit"
-	ReplayKept   = "epoxy_replay_entries"
-	ReplayLimit  = "epoxy_replay_capacity"
-	MemoryLimit  = "epoxy_memory_limit_bytes"
-	MemoryUsed   = "epoxy_memory_used_bytes"
+	BuildInfo     = "epoxy_build_info"
+	StartTime     = "epoxy_start_time_seconds"
+	Ready         = "epoxy_ready"
+	UpstreamUp    = "epoxy_upstream_up"
+	Draining      = "epoxy_draining"
+	ClientsLimit  = "epoxy_clients_limit"
+	ReplayKept    = "epoxy_replay_entries"
+	ReplayLimit   = "epoxy_replay_capacity"
+	ReplayBytes   = "epoxy_replay_memory_bytes"
+	ReplayChecks  = "epoxy_replay_checks_total"
+	ReplayHits    = "epoxy_replay_hits_total"
+	ReplayEvicted = "epoxy_replay_evicted_total"
+	ReplayUnsaved = "epoxy_replay_unsaved_total"
+	ReplayErrors  = "epoxy_replay_write_errors_total"
+	FrontNow      = "epoxy_front_strangers"
+	FrontOpened   = "epoxy_front_opened_total"
+	FrontRefused  = "epoxy_front_refused_total"
+	FrontFailed   = "epoxy_front_dials_failed_total"
+	FrontBytes    = "epoxy_front_bytes_total"
+	FrontMeasured = "epoxy_front_measured"
+	FrontAge      = "epoxy_front_measured_age_seconds"
+	FrontWarnings = "epoxy_front_warnings"
+	EgressDials   = "epoxy_egress_dials_total"
+	EgressFailed  = "epoxy_egress_failed_total"
+	MemoryLimit   = "epoxy_memory_limit_bytes"
+	MemoryUsed    = "epoxy_memory_used_bytes"
 
 	Clients      = "epoxy_clients"
 	Accepted     = "epoxy_accepted_total"
@@ -103,7 +119,7 @@ type view struct {
 
 // families returns every metric of ours in the order of the page.
 func families() []family {
-	return slices.Concat(processFamilies(), linkFamilies(), bookFamilies())
+	return slices.Concat(processFamilies(), frontFamilies(), linkFamilies(), bookFamilies())
 }
 
 func processFamilies() []family {
@@ -116,8 +132,6 @@ func processFamilies() []family {
 		{UpstreamUp, gauge, "1 while Telegram is within reach, as far as is known: a link stands, or recent clients reached a datacenter directly.", one(func(v *view) uint64 { return bit(v.Snapshot.Up) })},
 		{Draining, gauge, "1 while the program stops and sessions finish.", one(func(v *view) uint64 { return bit(v.Snapshot.Draining) })},
 		{ClientsLimit, gauge, "Clients that are served at once; more are refused.", one(func(v *view) uint64 { return v.Snapshot.ClientsLimit })},
-		{ReplayKept, gauge, "Openings that the replay store remembers.", one(func(v *view) uint64 { return v.ReplayEntries })},
-		{ReplayLimit, gauge, "Openings that the replay store can remember.", one(func(v *view) uint64 { return v.ReplayCapacity })},
 		{MemoryLimit, gauge, "Memory that this process may take; 0 is no limit.", one(func(v *view) uint64 { return v.Snapshot.MemoryLimit })},
 		{MemoryUsed, gauge, "Memory that counts towards the limit.", one(func(v *view) uint64 { return v.Snapshot.MemoryUsed })},
 

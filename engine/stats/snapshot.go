@@ -9,8 +9,11 @@ import (
 	"time"
 
 	"epoxy/codec"
+	"epoxy/engine/replay"
 	"epoxy/upstream/dcmap"
+	"epoxy/upstream/egress"
 	"epoxy/upstream/refresh"
+	"epoxy/upstream/scout"
 )
 
 // Source fills a Snapshot. It may be called from any goroutine, one call at a time, and may take as long as the
@@ -21,17 +24,18 @@ type Source interface {
 
 // Snapshot is the state of the whole process at one moment; the caller of Collect owns it.
 type Snapshot struct {
-	Start          time.Time
-	Now            time.Time // when it was taken; the Exporter's time when the Source does not say
-	Ready          bool
-	Draining       bool
-	Up             bool   // Telegram is within reach
-	ClientsLimit   uint64 // after --max-clients and the descriptor budget
-	ReplayEntries  uint64
-	ReplayCapacity uint64
-	MemoryLimit    uint64 // bytes, after --memory; 0 is none
-	MemoryUsed     uint64 // bytes, of what the limit is about
-	Loops          []Loop // by loop number
+	Start        time.Time
+	Now          time.Time // when it was taken; the Exporter's time when the Source does not say
+	Ready        bool
+	Draining     bool
+	Up           bool   // Telegram is within reach
+	ClientsLimit uint64 // after --max-clients and the descriptor budget
+	Replay       replay.Stats
+	Fronts       []scout.Status // by port and domain, each front once
+	Egress       []egress.Count // by the proxies towards Telegram
+	MemoryLimit  uint64         // bytes, after --memory; 0 is none
+	MemoryUsed   uint64         // bytes, of what the limit is about
+	Loops        []Loop         // by loop number
 
 	// Of the middle proxies; nil and false in direct mode.
 	TagSet       bool             // there is an ad tag
@@ -69,6 +73,7 @@ type Loop struct {
 	DialsFailed [codec.Reasons]uint64
 	DC          [DCSlots]DC // by DCSlot
 	Middle      Middle
+	Front       Front
 }
 
 // DC is the streams of one datacenter.
@@ -178,4 +183,5 @@ func (l *Loop) Add(o *Loop) {
 		l.DC[i].Middle.add(&o.DC[i].Middle)
 	}
 	l.Middle.add(&o.Middle)
+	l.Front.add(&o.Front)
 }

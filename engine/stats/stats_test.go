@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"epoxy/codec"
+	"epoxy/engine/replay"
 )
 
 // fixed is a Source with one snapshot.
@@ -115,7 +116,7 @@ func TestValues(t *testing.T) {
 	b.Closed[codec.ReasonIdle] = 1
 	b.DialsFailed[codec.ReasonDialTime] = 12
 	got := scrape(t, Snapshot{
-		Start: time.Unix(1700000000, 0), Ready: true, ClientsLimit: 100, ReplayEntries: 5, ReplayCapacity: 6, Loops: []Loop{a, b},
+		Start: time.Unix(1700000000, 0), Ready: true, ClientsLimit: 100, Replay: replay.Stats{Entries: 5, Capacity: 6}, Loops: []Loop{a, b},
 	})
 	for name, want := range map[string]string{
 		StartTime: "1700000000", Ready: "1", Draining: "0", ClientsLimit: "100", ReplayKept: "5", ReplayLimit: "6",
