@@ -17,14 +17,15 @@ const (
 	TLSDomain                   // the name in its TLS hello
 	Port                        // the name of the listener that it came to
 	Secret                      // the name of the secret that it has
-	kinds
 )
+
+const kinds = int(Secret) + 1
 
 var kindWords = [kinds]string{"client_ip", "client_subnet", "tls_domain", "port", "secret"}
 
 // String returns the word of k.
 func (k KeyKind) String() string {
-	if k < kinds {
+	if int(k) < kinds {
 		return kindWords[k]
 	}
 	return "key_kind_" + strconv.Itoa(int(k))

@@ -53,7 +53,7 @@ func TestKeys(t *testing.T) {
 			t.Errorf("%q is %v, %v; want an error with %q", in, k, err, cure)
 		}
 	}
-	if _, err := ParseKey(kinds, "x"); err == nil {
+	if _, err := ParseKey(KeyKind(kinds), "x"); err == nil {
 		t.Error("a kind that is none is taken")
 	}
 }
@@ -124,7 +124,7 @@ func TestParseRule(t *testing.T) {
 		"max_connections port/8 1":              "write port",
 		"max_connections port, 1":               "one of client_ip",
 		"in_table port,secret x":                "a rule for each",
-		"in_table port a/b":                     "letters, digits",
+		"in_table port a/b":                     "of letters, digits",
 	} {
 		if r, err := ParseRule(in); err == nil || !strings.Contains(err.Error(), cure) {
 			t.Errorf("%q is %v, %v; want an error with %q", in, r, err, cure)

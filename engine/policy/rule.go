@@ -17,14 +17,15 @@ const (
 	MaxConnections Verb = iota // at most N connections for each combination of the keys
 	InTable                    // the key is in the table; a client without such a key is not
 	NotInTable                 // the key is not in the table; a client without such a key is not
-	verbs
 )
+
+const verbs = int(NotInTable) + 1
 
 var verbWords = [verbs]string{"max_connections", "in_table", "not_in_table"}
 
 // String returns the word of v.
 func (v Verb) String() string {
-	if v < verbs {
+	if int(v) < verbs {
 		return verbWords[v]
 	}
 	return "verb_" + strconv.Itoa(int(v))
@@ -86,7 +87,7 @@ func ParseRule(text string) (Rule, error) {
 		return Rule{}, errors.New("policy: an empty rule; write one like: max_connections port,client_ip 2")
 	}
 	v := Verb(slices.Index(verbWords[:], f[0]) & 0xff)
-	if v >= verbs {
+	if int(v) >= verbs {
 		return Rule{}, fmt.Errorf("policy: %q is no rule; one of %s", f[0], strings.Join(verbWords[:], ", "))
 	}
 	if len(f) != 3 {
@@ -163,7 +164,7 @@ func CheckName(name string) error {
 		ok = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-' || c == '.'
 	}
 	if !ok {
-		return fmt.Errorf("policy: %q cannot be a table's name; take 1 to %d letters, digits, _ - and .", name, maxName)
+		return fmt.Errorf("policy: %q cannot be a table's name; take 1 to %d of letters, digits and _ - . only", name, maxName)
 	}
 	return nil
 }
