@@ -7,6 +7,8 @@ const (
 	fastLimit = 2 * time.Second  // a probe of the fast group
 	slowLimit = 70 * time.Second // a probe of the slow group: nginx gives a silent client 60 s
 	dialLimit = 5 * time.Second
+
+	answerLimit = 10 * time.Second // a TLS client's handshake and page; as long as no user would wait
 )
 
 // What counts as the same in time. A proxy next to its front adds less; a scanner elsewhere sees its own
@@ -31,6 +33,6 @@ const (
 	segmentPause    = 50 * time.Millisecond // between the segments of a torn hello
 	slowBytePause   = time.Second           // row 44 of spec client-protocols 9
 	maxAnswer       = 1 << 20               // bytes of an answer that are kept
-	mostParts       = 8                     // parts that a summary shows
+	mostParts       = 6                     // parts that a summary shows
 	maxHead         = 60                    // characters of an answer in plain text that a summary shows
 )

@@ -57,6 +57,7 @@ func plainProbes() []Probe {
 		noise("random-256-fin", 4, "256 random bytes, then FIN", 256, true),
 		noise("random-1024", 4, "1024 random bytes", 1024, false),
 		noise("random-2048", 4, "2048 random bytes", 2048, false),
+		noise("random-40000", 4, "40000 random bytes", 40000, false),
 		raw("random-64-high", 4, "64 random bytes, the first as in SSL 2.0", func(k *kit) (script, error) {
 			p := k.noise(64)
 			p[0] |= 0x80

@@ -21,8 +21,8 @@ var ErrUnreachable = errors.New("probe: unreachable")
 var ErrNothing = errors.New("probe: no probe has such a name")
 
 // Run sends every probe that o asks for to both sides and compares. Probes with a difference are sent once
-// more when all others are done, fewer at a time, and judged by all that was seen. The error is that of
-// ctx, or ErrUnreachable.
+// more when all others are done, fewer at a time, and judged by what is seen then: what a busy machine does
+// once is no difference. The error is that of ctx, ErrUnreachable or ErrNothing.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	o.complete()
 	probes := o.Select()
@@ -53,7 +53,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	r.all += len(again)
-	r.round(probes, again, max(o.Parallel/2, 1))
+	r.round(probes, again, min(max(len(again)/4, 2), o.Parallel))
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -90,10 +90,10 @@ type runner struct {
 	done, all int
 }
 
-// seen is what both sides did to one probe, in all rounds.
+// seen is what both sides did to one probe in the last round.
 type seen struct {
 	reference, target []Sight
-	err               error // why the probe could not be made in the last round
+	err               error // why the probe could not be made
 }
 
 // round sends the probes of those indices, so many at a time.
@@ -115,7 +115,7 @@ func (r *runner) round(probes []Probe, which []int, parallel int) {
 	all.Wait()
 }
 
-// send sends p to both sides, Repeat times each, and adds what was seen to s.
+// send sends p to both sides, Repeat times each, and keeps what was seen in s.
 func (r *runner) send(p *Probe, s *seen) {
 	o := r.options
 	limit := o.Limit
@@ -144,7 +144,7 @@ func (r *runner) send(p *Probe, s *seen) {
 		})
 	}
 	all.Wait()
-	s.reference, s.target = append(s.reference, reference...), append(s.target, target...)
+	s.reference, s.target = reference, target
 }
 
 // once sends p over one connection.
@@ -163,11 +163,8 @@ func (r *runner) once(p *Probe, what script, to netip.AddrPort, limit time.Durat
 // results judges one probe.
 func (r *runner) results(p *Probe, s *seen) Result {
 	result := Result{Probe: *p}
-	if s.err != nil || len(s.target) == 0 {
-		text := "not sent"
-		if s.err != nil {
-			text = s.err.Error()
-		}
+	if s.err != nil {
+		text := s.err.Error()
 		result.Reference, result.Target = "-", text
 		result.Differences = []Difference{{DiffProbe, "-", text}}
 		return result

@@ -128,6 +128,8 @@ func (p Part) String() string {
 		return fmt.Sprintf("%d bytes %s", p.Size, strconv.QuoteToASCII(line))
 	case p.Kind == kindAlert && len(p.Bytes) == 2:
 		return fmt.Sprintf("alert %d", p.Bytes[1])
+	case p.Kind == kindAlert:
+		return fmt.Sprintf("alert of %d bytes", p.Size)
 	}
 	return p.Kind + " " + strconv.Itoa(p.Size)
 }

@@ -57,10 +57,10 @@ func unreachable(err error) Sight {
 	return Sight{Facts: []Fact{{FactConnect, cause(err)}}}
 }
 
-// speak shakes hands over t, does what the client is for, listens for limit and closes.
+// speak shakes hands over t and does what the client is for, for which it has time, listens for limit and closes.
 func (c *client) speak(ctx context.Context, t *tap, config *tls.Config, domain string, limit time.Duration) Sight {
 	defer t.Close()
-	if err := t.SetDeadline(time.Now().Add(limit)); err != nil {
+	if err := t.SetDeadline(time.Now().Add(max(limit, answerLimit))); err != nil {
 		return unreachable(err)
 	}
 	conn := tls.Client(t, config)
