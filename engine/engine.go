@@ -236,7 +236,7 @@ func (e *Engine) port(p *config.Listen) session.Port {
 		compact = ms(e.set.IdleTimeout) + 1 // never
 	}
 	return session.Port{
-		Name: p.Name, Allow: codec.Protocols(p.Allow), Secrets: e.secrets(p), Sites: &session.Sites{Default: &e.profile},
+		Name: p.Name, Allow: codec.Protocols(p.Allow), Tag: p.Tag, Secrets: e.secrets(p), Sites: &session.Sites{Default: &e.profile},
 		ProxyHeader: len(p.ProxyFrom) > 0, SplitHello: p.SplitHello,
 		Records: map[config.Records]session.Sizing{
 			config.RecordsAuto: session.Auto, config.RecordsFull: session.Full, config.RecordsDRS: session.Ramp,
@@ -261,7 +261,7 @@ func (e *Engine) secrets(p *config.Listen) *session.Secrets {
 		if domain == "" {
 			domain = p.Domain
 		}
-		list = append(list, session.Secret{Name: n.Name, Key: n.Secret.Key, Domain: domain})
+		list = append(list, session.Secret{Name: n.Name, Key: n.Secret.Key, Domain: domain, Tag: n.Tag})
 	}
 	if p.SNISalt != "" {
 		return session.NewDerived(list, []byte(p.SNISalt))

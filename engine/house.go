@@ -55,7 +55,7 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.ClientsLimit = uint64(e.limit)
 	s.Replay, s.Fronts = e.store.Stats(), e.FrontStatus()
 	s.Now = time.Now()
-	s.TagSet = e.set.Tag != nil
+	s.TagSet = e.set.Tagged()
 	s.MemoryLimit = uint64(max(e.memory, 0))
 	s.MemoryUsed = memoryUsed()
 	if e.book != nil {

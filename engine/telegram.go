@@ -104,7 +104,7 @@ func (e *Engine) newMiddle(i int, r upstream.Loop, dial *upstream.DialOptions) *
 		config.FilterFirst: middle.FilterFirst, config.FilterAlways: middle.FilterOn, config.FilterOff: middle.FilterOff,
 	}[e.set.FilterErrors]
 	return middle.NewRouter(r, middle.Options{
-		Index: uint8(i), Tag: e.set.Tag, Dial: dial, Proxied: len(e.set.UpstreamProxies) > 0, Families: e.set.MiddleFamilies(), Warm: middle.Warm(),
+		Index: uint8(i), Dial: dial, Proxied: len(e.set.UpstreamProxies) > 0, Families: e.set.MiddleFamilies(), Warm: middle.Warm(),
 		Migrate: migrate, Filter: filter, Budget: e.loopBudget(), Hard: e.set.QueueLimit, Stale: e.book.Force, Report: e.reporter(i, r),
 		Process: rpc.ProcessID{PID: uint16(os.Getpid()), Start: uint32(time.Now().Unix())},
 	})

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 
 	"epoxy/codec"
+	"epoxy/codec/rpc"
 )
 
 // Socket is one non-blocking connection of the loop. The reactor's connection implements it.
@@ -123,6 +124,7 @@ type Request struct {
 	Transport codec.Transport
 	Client    netip.AddrPort // the client's address, as PROXY protocol or the socket gave it
 	Local     netip.AddrPort // our end of the client's connection; the zero AddrPort when not known
+	Tag       *rpc.Tag       // the ad tag that the client's packets carry, over links; nil is none. Not changed
 	SNI       []byte         // to a front: what the stranger's hello asks for, as it came, nil when nothing; lives until Open returns
 }
 

@@ -124,12 +124,12 @@ func TestRestart(t *testing.T) {
 func TestKilled(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, start, 0)
-	fill(s, 0, 100, start)
+	fill(s, 0, 10, start)
 	flush(t, s, start)
 	whole := s.Stats().JournalBytes
-	fill(s, 100, 20, start)
+	fill(s, 10, 5, start)
 	flush(t, s, start)
-	fill(s, 120, 50, start)
+	fill(s, 15, 50, start)
 	name := segments(t, dir)[0]
 	data, err := os.ReadFile(name)
 	if err != nil {
@@ -142,10 +142,10 @@ func TestKilled(t *testing.T) {
 		}
 		want := uint64(0)
 		if cut >= int(whole) {
-			want = 100
+			want = 10
 		}
 		if cut == len(data) {
-			want = 120
+			want = 15
 		}
 		s := open(t, dir, start, 0)
 		wantKnown(t, s, 0, 200, start, want)
@@ -166,8 +166,8 @@ func TestKilled(t *testing.T) {
 func TestDamage(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, start, 0)
-	for i := range uint64(10) {
-		fill(s, i*10, 10, start)
+	for i := range uint64(4) {
+		fill(s, i*5, 5, start)
 		flush(t, s, start)
 	}
 	kill(s)
@@ -176,19 +176,19 @@ func TestDamage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const block = blockHeader + 10*slotSize
+	const block = blockHeader + 5*slotSize
 	for at := range data {
 		bad := append([]byte(nil), data...)
 		bad[at] ^= 0x5a
 		if err := os.WriteFile(name, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		want, warnings := uint64(90), 1
+		want, warnings := uint64(15), 1
 		switch {
 		case at < fileHeader-4:
 			want = 0 // the hash key is lost
 		case at < fileHeader:
-			want, warnings = 100, 0 // means nothing
+			want, warnings = 20, 0 // means nothing
 		case at >= len(data)-block:
 			warnings = 0 // as if torn
 		}

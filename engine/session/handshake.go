@@ -240,7 +240,7 @@ func (s *Session) opening(p []byte) bool {
 	if len(p) < obfs2.InitSize {
 		return false
 	}
-	key := &s.port.Secrets.list[s.secret].Key
+	key := &s.secret.Key
 	if s.port.Secrets.salt != nil {
 		key = &s.extra.key
 	}

@@ -5,6 +5,7 @@ import (
 
 	"epoxy/codec"
 	"epoxy/codec/faketls"
+	"epoxy/codec/rpc"
 	"epoxy/upstream"
 )
 
@@ -12,7 +13,8 @@ import (
 type Secret struct {
 	Name   string
 	Key    codec.Key
-	Domain string // the SNI that its links carry; a hint for the search, not a demand
+	Domain string   // the SNI that its links carry; a hint for the search, not a demand
+	Tag    *rpc.Tag // the ad tag of its clients; nil is the port's
 
 	hello *faketls.Key
 }
@@ -75,6 +77,7 @@ type Port struct {
 	// Fixed after start, shared with the other loops' Ports of this listener.
 	Name        string
 	Allow       codec.Protocols
+	Tag         *rpc.Tag // the ad tag of its clients; nil is none
 	Secrets     *Secrets
 	Timing      *Timing
 	ProxyHeader bool            // a PROXY protocol header comes first, always (spec client-protocols 7.2)

@@ -10,7 +10,10 @@ func (s *Session) open(proto codec.Protocol, rest []byte) {
 	env := s.port.env
 	env.Count.Handshakes[proto]++
 	s.proto = proto
-	req := upstream.Request{DC: s.dc, Transport: s.tag, Client: s.Client(), Local: s.local()}
+	req := upstream.Request{DC: s.dc, Transport: s.tag, Client: s.Client(), Local: s.local(), Tag: s.port.Tag}
+	if s.secret.Tag != nil {
+		req.Tag = s.secret.Tag
+	}
 	stream, why := env.Router.Open(req, s)
 	if why != codec.ReasonNone {
 		s.end(why)

@@ -51,7 +51,7 @@ func (s *Session) search(domain []uint32, weight int, try func(*Secret) bool) (*
 		env.Count.Tried++
 		if try(&list[i]) {
 			p.remember(s.client, uint32(i))
-			s.secret = uint32(i)
+			s.secret = &list[i]
 			return &list[i], found
 		}
 	}

@@ -62,12 +62,12 @@ type Session struct {
 	port     *Port
 	part     *buf.Buffer // an opening that is not whole yet, or a flight that waits; else nil
 	extra    *extra      // nil for most
+	secret   *Secret     // that fitted; nil before
 	active   int64       // loop time of the last byte; of accept before the first
 	deadline int64       // loop time when the opening has to be whole, or the talk with the front over
 	records  faketls.Reader
 	cursor   uint32 // secrets tried, or bytes swallowed from a stranger
 	client   uint32 // hash of the client's address
-	secret   uint32 // number of the secret that fitted
 	sentAt   uint32 // loop time, cut off, of the last byte to a client with a ramp
 	dc       codec.DC
 	flags    flags

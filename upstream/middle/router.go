@@ -42,7 +42,7 @@ const (
 // Options are the settings of a Router; zero values are the defaults.
 type Options struct {
 	Index    uint8                 // number of the loop, the first byte of its stream ids
-	Tag      *rpc.Tag              // the ad tag; nil is none
+	Tag      *rpc.Tag              // the ad tag of requests that bring none; nil is none
 	NoPad    bool                  // leave the PAD flag out of requests
 	NoCRC32C bool                  // do not offer CRC-32C
 	AnyCall  bool                  // pass on plain packets with any call
@@ -134,7 +134,7 @@ func NewRouter(loop upstream.Loop, o Options) *Router {
 	return r
 }
 
-// SetTag changes the ad tag of streams yet to come; nil is none.
+// SetTag changes Options.Tag for streams yet to come.
 func (r *Router) SetTag(tag *rpc.Tag) { r.opts.Tag = tag }
 
 // Up reports whether the DC has a ready link, or may soon: nothing failed there yet.
@@ -175,8 +175,12 @@ func (r *Router) prefix(req upstream.Request) *rpc.Prefix {
 		local = netip.AddrPortFrom(r.book.PublicAddr(a), local.Port())
 	}
 	key := prefixKey{transport: req.Transport, local: local}
-	if r.opts.Tag != nil {
-		key.tagged, key.tag = true, *r.opts.Tag
+	tag := req.Tag
+	if tag == nil {
+		tag = r.opts.Tag
+	}
+	if tag != nil {
+		key.tagged, key.tag = true, *tag
 	}
 	if p := r.prefixes[key]; p != nil {
 		return p
@@ -184,7 +188,7 @@ func (r *Router) prefix(req upstream.Request) *rpc.Prefix {
 	if len(r.prefixes) >= maxPrefixes {
 		clear(r.prefixes)
 	}
-	p := rpc.NewPrefix(&rpc.Common{Transport: req.Transport, Proxy: local, Tag: r.opts.Tag, NoPad: r.opts.NoPad})
+	p := rpc.NewPrefix(&rpc.Common{Transport: req.Transport, Proxy: local, Tag: tag, NoPad: r.opts.NoPad})
 	r.prefixes[key] = &p
 	return &p
 }
