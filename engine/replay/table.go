@@ -223,8 +223,11 @@ func (p *part) sweep(from uint32, now unit) uint32 {
 	return to
 }
 
-// due reports whether nobody swept for too long, or the clock was set back.
-func (p *part) due(unix int64) bool { return unix-p.swept >= sweepWait || unix < p.swept }
+// due reports whether nobody swept for too long, or the clock was set back by as much. Loops and Flush may
+// differ by seconds.
+func (p *part) due(unix int64) bool {
+	return unix-p.swept >= sweepWait || p.swept-unix >= sweepWait
+}
 
 // sweepAll sweeps the whole shard, before the time of an entry can come round.
 func (p *part) sweepAll(unix int64) {
