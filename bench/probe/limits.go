@@ -33,6 +33,6 @@ const (
 	segmentPause    = 50 * time.Millisecond // between the segments of a torn hello
 	slowBytePause   = time.Second           // row 44 of spec client-protocols 9
 	maxAnswer       = 1 << 20               // bytes of an answer that are kept
-	mostParts       = 6                     // parts that a summary shows
+	mostRuns        = 5                     // runs of like records that a summary shows
 	maxHead         = 60                    // characters of an answer in plain text that a summary shows
 )

@@ -260,7 +260,8 @@ func TestSignedProbes(t *testing.T) {
 	if len(found) != 5 {
 		t.Errorf("a proxy that answers replays: %v", found)
 	}
-	if found := look(t, quiet, quiet, key, "replay"); !has(found["replay"], DiffProbe) {
+	closes := serve(t, func(*net.TCPConn) {})
+	if found := look(t, closes, closes, key, "replay"); !has(found["replay"], DiffProbe) {
 		t.Errorf("a target that does not know the secret: %v", found)
 	}
 }

@@ -92,16 +92,17 @@ func (s *Sight) String() string {
 			words = append(words, v)
 		}
 	}
+	kind, runs := "", 0
 	for i, p := range s.Parts {
-		switch {
-		case i == mostParts:
-			words = append(words, fmt.Sprintf("and %d more, %d bytes in all", len(s.Parts)-mostParts, s.size()))
-		case i > mostParts:
-		case i > 0 && p.Kind == kindData && s.Parts[i-1].Kind == kindData:
-			words[len(words)-1] += fmt.Sprintf("+%d", p.Size)
-		default:
-			words = append(words, p.String())
+		if p.Kind == kind && (kind == kindHandshake || kind == kindData) {
+			words[len(words)-1] += "+" + strconv.Itoa(p.Size)
+			continue
 		}
+		if kind, runs = p.Kind, runs+1; runs > mostRuns {
+			words = append(words, fmt.Sprintf("%d more, %d bytes in all", len(s.Parts)-i, s.size()))
+			break
+		}
+		words = append(words, p.String())
 	}
 	if len(s.Parts) == 0 && s.fact(FactConnect) == "" {
 		words = append(words, "nothing")

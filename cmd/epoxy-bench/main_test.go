@@ -130,7 +130,7 @@ func TestSizes(t *testing.T) {
 
 // TestHelpTeaches checks that every command explains itself and shows how it is used.
 func TestHelpTeaches(t *testing.T) {
-	for _, args := range []string{"", "telegram", "load handshake", "load idle", "load small", "load bulk", "load stall"} {
+	for _, args := range []string{"", "telegram", "probe", "load handshake", "load idle", "load small", "load bulk", "load stall"} {
 		code, out, _ := call(t, append(strings.Fields(args), "--help")...)
 		if code != 0 || !strings.Contains(out, "  epoxy-bench ") {
 			t.Errorf("%s: code %d\n%s", args, code, out)

@@ -76,7 +76,7 @@ func run(ctx context.Context, epoxy string, slow bool) error {
 	}
 	secret := "ee" + hex.EncodeToString(key[:]) + hex.EncodeToString([]byte(domain))
 	settings := func(port netip.AddrPort, more ...string) []string {
-		return append([]string{"run", "--listen", port.String(), "--domain", domain, "--secret", secret, "--admin", "off", "--upstream", "direct"}, more...)
+		return append([]string{"run", "--listen", port.String(), "--domain", domain, "--allow", "tls", "--secret", secret, "--admin", "off", "--upstream", "direct"}, more...)
 	}
 	nginx := server{at: site, name: programs[0], args: []string{"-p", dir, "-e", filepath.Join(dir, "error.log"), "-c", filepath.Join(dir, "nginx.conf")}}
 	haproxy := server{at: relay, name: programs[1], args: []string{"-db", "-f", filepath.Join(dir, "haproxy.cfg")}}
