@@ -35,7 +35,7 @@ func (s *Scout) Run(ctx context.Context) {
 // start asks what is due, each question in a goroutine of its own, and returns the time until the next.
 func (s *Scout) start(ctx context.Context, reports chan<- func(time.Time)) time.Duration {
 	now := time.Now()
-	wait := s.measureWait
+	wait := measureEvery
 	due := func(at time.Time, busy bool) bool {
 		if !busy && now.Before(at) {
 			wait = min(wait, at.Sub(now))
@@ -55,7 +55,7 @@ func (s *Scout) start(ctx context.Context, reports chan<- func(time.Time)) time.
 				}
 			}()
 		}
-		if (t.path != "" || len(t.addrs) > 0) && due(t.measureDue, t.measuring) {
+		if s.measureWait > 0 && (t.path != "" || len(t.addrs) > 0) && due(t.measureDue, t.measuring) {
 			t.measuring = true
 			s.running++
 			p := s.newProbe(t)

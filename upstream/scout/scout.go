@@ -38,7 +38,7 @@ type Options struct {
 	StateDir string
 
 	Every   time.Duration // between two looks at a name's addresses; 0 is a minute
-	Measure time.Duration // between two measurements of a site; 0 is 4 hours
+	Measure time.Duration // between two measurements of a site; 0 is 4 hours, less is never
 
 	// Own returns the addresses of our own listeners; this package adds those of the machine to a
 	// listener for all of them. It is called from any goroutine.
@@ -109,7 +109,7 @@ func (s *Scout) fill() {
 	if s.every <= 0 {
 		s.every = resolveEvery
 	}
-	if s.measureWait <= 0 {
+	if s.measureWait == 0 {
 		s.measureWait = measureEvery
 	}
 	if s.own == nil {
