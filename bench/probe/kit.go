@@ -58,7 +58,7 @@ func (k *kit) capture(wire []byte) error {
 	if err != nil {
 		return fmt.Errorf("%w: %s", errNoFlight, cause(err))
 	}
-	defer t.Close()
+	defer t.drop()
 	if _, err := t.Write(wire); err != nil {
 		return fmt.Errorf("%w: %s", errNoFlight, cause(err))
 	}

@@ -37,7 +37,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s %s: %s", ErrUnreachable, side.name, side.addr, cause(err))
 		}
-		t.Close()
+		t.drop()
 	}
 	shares, err := faketls.NewShares(func(p []byte) { _, _ = crand.Read(p) }) // never fails
 	if err != nil {

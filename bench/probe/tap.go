@@ -47,6 +47,9 @@ func (t *tap) Close() error {
 	return t.Conn.Close()
 }
 
+// drop closes the connection, however it stands.
+func (t *tap) drop() { _ = t.Close() }
+
 // Read reads and remembers.
 func (t *tap) Read(p []byte) (int, error) {
 	n, err := t.Conn.Read(p)
@@ -128,7 +131,7 @@ type script []step
 // play does the script over t, listens and closes. It listens for limit after the last byte, but a script
 // that takes long by itself is granted less, and its end counts from its beginning.
 func (s script) play(t *tap, limit time.Duration) Sight {
-	defer t.Close()
+	defer t.drop()
 	heard := make(chan struct{})
 	go func() {
 		defer close(heard)
@@ -137,7 +140,7 @@ func (s script) play(t *tap, limit time.Duration) Sight {
 	s.send(t, heard)
 	took := time.Since(t.begun)
 	if err := t.SetReadDeadline(time.Now().Add(max(limit-took, min(limit, fastLimit)))); err != nil {
-		t.Close()
+		t.drop()
 	}
 	<-heard
 	seen := t.sight()

@@ -59,7 +59,7 @@ func unreachable(err error) Sight {
 
 // speak shakes hands over t and does what the client is for, for which it has time, listens for limit and closes.
 func (c *client) speak(ctx context.Context, t *tap, config *tls.Config, domain string, limit time.Duration) Sight {
-	defer t.Close()
+	defer t.drop()
 	if err := t.SetDeadline(time.Now().Add(max(limit, answerLimit))); err != nil {
 		return unreachable(err)
 	}
@@ -125,6 +125,7 @@ func fetch(ctx context.Context, conn *tls.Conn, protocol, domain string) []Fact 
 		return []Fact{{FactStatus, cause(err)}}
 	}
 	defer done()
+	defer res.Body.Close()
 	sum := sha256.New()
 	n, err := io.Copy(sum, io.LimitReader(res.Body, maxAnswer))
 	body := fmt.Sprintf("%d bytes, sha256 %.6x", n, sum.Sum(nil))
@@ -134,7 +135,7 @@ func fetch(ctx context.Context, conn *tls.Conn, protocol, domain string) []Fact 
 	return []Fact{{FactStatus, res.Proto + " " + res.Status}, {FactHeader, headerText(res.Header)}, {FactBody, body}}
 }
 
-// send sends req over conn and returns the answer; done closes what it holds.
+// send sends req over conn and returns the answer; done ends what else it holds.
 func send(conn *tls.Conn, req *http.Request, protocol string) (res *http.Response, done func(), err error) {
 	if protocol == "h2" {
 		t := &http.Transport{
@@ -146,7 +147,7 @@ func send(conn *tls.Conn, req *http.Request, protocol string) (res *http.Respons
 			t.CloseIdleConnections()
 			return nil, nil, err
 		}
-		return res, func() { res.Body.Close(); t.CloseIdleConnections() }, nil
+		return res, t.CloseIdleConnections, nil
 	}
 	req.Close = true
 	if err = req.Write(conn); err != nil {
@@ -156,7 +157,7 @@ func send(conn *tls.Conn, req *http.Request, protocol string) (res *http.Respons
 	if err != nil {
 		return nil, nil, err
 	}
-	return res, func() { res.Body.Close() }, nil
+	return res, func() {}, nil
 }
 
 // headerText prints a header in a fixed order, without what differs by nature.

@@ -66,6 +66,7 @@ var rawAllowed = map[string][]string{
 	"engine/reactor":  {"github.com/panjf2000/gnet", "golang.org/x/sys", "syscall"},
 	"cmd/epoxy":       {"syscall"}, // the numbers of signals
 	"cmd/epoxy-bench": {"syscall"},
+	"tools/probedemo": {"syscall"},
 }
 
 var raw = []string{"github.com/panjf2000/gnet", "golang.org/x/sys", "syscall"}

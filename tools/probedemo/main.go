@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"epoxy/bench/probe"
@@ -34,7 +35,7 @@ func main() {
 	bin := flag.String("bin", "bin", "directory of the epoxy program")
 	slow := flag.Bool("slow", false, "also send the probes that wait for timeouts, which takes minutes")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := run(ctx, filepath.Join(*bin, "epoxy"), *slow)
 	stop()
 	if err != nil {
@@ -61,7 +62,7 @@ func run(ctx context.Context, epoxy string, slow bool) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	ports, err := freePorts(4)
 	if err != nil {
 		return err
@@ -161,7 +162,8 @@ type server struct {
 	name   string
 	args   []string
 	cancel context.CancelFunc
-	done   chan error
+	done   chan struct{} // closed when it ended, with err
+	err    error
 }
 
 // start starts it and waits until it listens.
@@ -175,15 +177,18 @@ func (s *server) start(ctx context.Context) error {
 		s.cancel()
 		return err
 	}
-	s.done = make(chan error, 1)
-	go func() { s.done <- cmd.Wait() }()
+	s.done = make(chan struct{})
+	go func() {
+		defer close(s.done)
+		s.err = cmd.Wait()
+	}()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(startup); time.Now().Before(end); {
 		select {
-		case err := <-s.done:
+		case <-s.done:
 			s.cancel()
-			return fmt.Errorf("probedemo: %s ended at its start: %w", filepath.Base(s.name), err)
+			return fmt.Errorf("probedemo: %s ended at its start: %w", filepath.Base(s.name), s.err)
 		case <-tick.C:
 		}
 		if conn, err := net.Dial("tcp", s.at.String()); err == nil {
