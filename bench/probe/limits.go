@@ -20,15 +20,14 @@ const (
 	firstFactor    = 3                     // and so are two that differ by no more than this factor
 )
 
-// Slack is how much later, by default, a connection that got no answer may end at the target than at the
-// reference: a proxy waits for the rest of a hello before it asks its front, and only then does the
+// Slack is how much later a connection that got no answer may well end at the target than at
+// the reference: a proxy waits for the rest of a hello before it asks its front, and only then does the
 // front's own timer start (spec client-protocols 7.1: 15 s without a byte, 10 s with some).
 const Slack = 15 * time.Second
 
 const (
 	defaultRepeat   = 3
 	defaultParallel = 16                    // probes at the same time; each has 2 x Repeat connections
-	defaultReplay   = time.Second           // Options.ReplayAfter
 	stagger         = 30 * time.Millisecond // between the repeats of a probe, so that they do not meet each other
 	segmentPause    = 50 * time.Millisecond // between the segments of a torn hello
 	slowBytePause   = time.Second           // row 44 of spec client-protocols 9

@@ -54,8 +54,8 @@ type Options struct {
 	Parallel    int           // probes at the same time; 0 is 16
 	Limit       time.Duration // how long a fast probe listens; 0 is 2 s
 	SlowLimit   time.Duration // how long a slow probe listens; 0 is 70 s
-	Slack       time.Duration // see the constant Slack; 0 is that
-	ReplayAfter time.Duration // age of a hello in the probe replay-later; 0 is 1 s
+	Slack       time.Duration // see the constant of that name; 0 is none
+	ReplayAfter time.Duration // age of a hello in the probe replay-later
 
 	Progress func(done, all int) // called after each probe, never twice at the same time; may be nil
 }
@@ -67,13 +67,11 @@ func (o *Options) complete() {
 	if o.Parallel == 0 {
 		o.Parallel = defaultParallel
 	}
-	for _, d := range []struct {
-		value *time.Duration
-		other time.Duration
-	}{{&o.Limit, fastLimit}, {&o.SlowLimit, slowLimit}, {&o.Slack, Slack}, {&o.ReplayAfter, defaultReplay}} {
-		if *d.value == 0 {
-			*d.value = d.other
-		}
+	if o.Limit == 0 {
+		o.Limit = fastLimit
+	}
+	if o.SlowLimit == 0 {
+		o.SlowLimit = slowLimit
 	}
 }
 

@@ -111,7 +111,7 @@ func (l *leg) probe(ctx context.Context, site netip.AddrPort, slow bool) error {
 		return err
 	}
 	defer l.target.stop()
-	report, err := probe.Run(ctx, probe.Options{Target: l.target.at, Reference: site, Domain: domain, Secret: l.secret, Slow: slow})
+	report, err := probe.Run(ctx, probe.Options{Target: l.target.at, Reference: site, Domain: domain, Secret: l.secret, Slow: slow, Slack: probe.Slack, ReplayAfter: time.Second})
 	if err != nil {
 		return err
 	}
