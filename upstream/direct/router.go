@@ -5,29 +5,34 @@
 package direct
 
 import (
+	"net/netip"
+
 	"epoxy/codec"
 	"epoxy/codec/buf"
 	"epoxy/codec/obfs2"
 	"epoxy/upstream"
 )
 
-// Router opens direct streams on one loop. Its loop alone touches it.
+// Router opens direct streams on one loop. Its loop alone touches it, but for what NewRouter got before the start.
 type Router struct {
-	// Fixed after start.
-	loop  upstream.Loop
-	table *Table
-	opts  *upstream.DialOptions
-
-	// Owned by the loop.
-	bad     []int64 // per address of the table: passed over until this loop time
+	loop    upstream.Loop
+	table   *Table
+	opts    *upstream.DialOptions
 	entries map[int]*entry
 	Count   Counters
 }
 
-// entry is one DC of the table as this loop knows it.
+// entry is one DC of a table as this loop knows it.
 type entry struct {
-	addrs []int32 // numbers of addresses, in the order of preference
-	count DCCount
+	book  *book
+	addrs []int32 // numbers of addresses in the book, in the order of preference
+	count *DCCount
+}
+
+// book is what this loop knows of a table's addresses. Streams keep the one they began with.
+type book struct {
+	addrs []netip.AddrPort
+	bad   []int64 // by address: passed over until this loop time
 }
 
 // Counters are a router's counts since its start; the loop alone touches them.
@@ -53,13 +58,22 @@ type DCCount struct {
 
 // NewRouter returns the router of one loop. opts is for every connection; nil is none.
 func NewRouter(loop upstream.Loop, table *Table, opts *upstream.DialOptions) *Router {
-	r := &Router{loop: loop, table: table, opts: opts, bad: make([]int64, len(table.addrs))}
-	r.entries, r.Count.ByDC = make(map[int]*entry), make(map[int]*DCCount)
-	for id, at := range table.byID {
-		e := &entry{addrs: at}
-		r.entries[id], r.Count.ByDC[id] = e, &e.count
-	}
+	r := &Router{}
+	r.Count.ByDC = make(map[int]*DCCount)
+	r.Use(loop, table, opts)
 	return r
+}
+
+// Use makes streams that begin from now on go out by loop, which may dial through proxies, to the addresses of table.
+func (r *Router) Use(loop upstream.Loop, table *Table, opts *upstream.DialOptions) {
+	b := &book{addrs: table.addrs, bad: make([]int64, len(table.addrs))}
+	r.loop, r.table, r.opts, r.entries = loop, table, opts, make(map[int]*entry)
+	for id, at := range table.byID {
+		if r.Count.ByDC[id] == nil {
+			r.Count.ByDC[id] = new(DCCount)
+		}
+		r.entries[id] = &entry{book: b, addrs: at, count: r.Count.ByDC[id]}
+	}
 }
 
 // Open dials the client's datacenter. The opening frame waits for the client's first bytes, so that both
@@ -102,7 +116,7 @@ func (s *Stream) begin(t codec.Transport, dc codec.DC) {
 // pick returns the number of the next address to try and marks it, -1 when all were tried. Those that failed
 // lately come last. Only the first 64 addresses of a DC count.
 func (s *Stream) pick() int32 {
-	now, bad, addrs := s.router.loop.Now(), s.router.bad, s.dc.addrs
+	now, bad, addrs := s.router.loop.Now(), s.dc.book.bad, s.dc.addrs
 	best := -1
 	for i, a := range addrs[:min(len(addrs), 64)] {
 		if s.tried&(1<<i) != 0 {

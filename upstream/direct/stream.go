@@ -48,7 +48,7 @@ func (s *Stream) dial() codec.Reason {
 			r.Count.Retries++
 		}
 		s.current = a
-		to := upstream.Target{Addr: r.table.addrs[a], Timeout: min(dialTime, left), Opts: r.opts}
+		to := upstream.Target{Addr: s.dc.book.addrs[a], Timeout: min(dialTime, left), Opts: r.opts}
 		socket, why := r.loop.Dial(to, s)
 		if why == codec.ReasonNone {
 			s.socket = socket
@@ -67,14 +67,14 @@ func (s *Stream) fail(why codec.Reason) {
 	r := s.router
 	r.Count.Failed[why]++
 	if why != codec.ReasonShutdown {
-		r.bad[s.current] = r.loop.Now() + badTime
+		s.dc.book.bad[s.current] = r.loop.Now() + badTime
 	}
 }
 
 // Opened says that the datacenter is there.
 func (s *Stream) Opened(upstream.Socket) {
 	s.state = connected
-	s.router.bad[s.current] = 0
+	s.dc.book.bad[s.current] = 0
 	s.router.Count.Connected++
 	s.router.Count.Lost = 0
 	if s.head.Len() > obfs2.InitSize || s.fin {

@@ -10,6 +10,7 @@ package middle
 import (
 	"encoding/binary"
 	"net/netip"
+	"slices"
 
 	"epoxy/codec"
 	"epoxy/codec/cbc"
@@ -112,8 +113,8 @@ type prefixKey struct {
 	local     netip.AddrPort
 }
 
-// NewRouter returns the router of one loop, which waits for Use: until then its streams are held.
-func NewRouter(loop upstream.Loop, o Options) *Router {
+// fill puts defaults in.
+func (o *Options) fill() {
 	if o.Hard <= 0 {
 		o.Hard = hardQueue
 	}
@@ -123,6 +124,11 @@ func NewRouter(loop upstream.Loop, o Options) *Router {
 	if len(o.Families) == 0 {
 		o.Families = []dcmap.Family{dcmap.V4}
 	}
+}
+
+// NewRouter returns the router of one loop, which waits for Use: until then its streams are held.
+func NewRouter(loop upstream.Loop, o Options) *Router {
+	o.fill()
 	r := &Router{loop: loop, opts: o, tokens: dialRate * 1000, tokensAt: loop.Now()}
 	r.pools, r.hosts = make(map[codec.DC]*pool), make(map[netip.AddrPort]*host)
 	r.prefixes = make(map[prefixKey]*rpc.Prefix)
@@ -132,6 +138,20 @@ func NewRouter(loop upstream.Loop, o Options) *Router {
 	r.random.loop = loop
 	r.task = loop.Task(r)
 	return r
+}
+
+// Change makes o the options, and loop what links are dialled by. Index and Process stay as they are: streams and links that
+// live are known by them. Links whose family is no longer wanted are drained.
+func (r *Router) Change(loop upstream.Loop, o Options) {
+	o.fill()
+	o.Index, o.Process = r.opts.Index, r.opts.Process
+	r.loop, r.random.loop, r.opts = loop, loop, o
+	for _, p := range r.order {
+		p.warm = slices.Contains(o.Warm, p.dc)
+	}
+	if r.book != nil {
+		r.Use(r.book)
+	}
 }
 
 // SetTag changes Options.Tag for streams yet to come.
