@@ -37,8 +37,8 @@ type facade struct {
 // proxy.
 func (e *Engine) openFacades() error {
 	made := map[string]*facade{}
-	for i := range e.set().Listen {
-		p := &e.set().Listen[i]
+	for i := range e.set.Listen {
+		p := &e.set.Listen[i]
 		if len(p.Fronts) == 0 {
 			e.facades = append(e.facades, nil)
 			continue
@@ -58,8 +58,8 @@ func (e *Engine) openFacades() error {
 
 func (e *Engine) newFacade(p *config.Listen) (*facade, error) {
 	o := scout.Options{
-		Default: p.Domain, StateDir: e.set().StateDir, Measure: e.set().FrontMeasure, Own: e.own,
-		PublicV4: e.set().PublicV4, PublicV6: e.set().PublicV6, Log: e.log,
+		Default: p.Domain, StateDir: e.set.StateDir, Measure: e.set.FrontMeasure, Own: e.own,
+		PublicV4: e.set.PublicV4, PublicV6: e.set.PublicV6, Log: e.log,
 	}
 	if o.Measure == 0 {
 		o.Measure = -1
@@ -82,13 +82,13 @@ func (e *Engine) newFacade(p *config.Listen) (*facade, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	return &facade{
-		scout: s, measured: e.set().FrontMeasure > 0, slow: e.set().FrontDelay == config.DelayAuto, fallback: e.profile,
+		scout: s, measured: e.set.FrontMeasure > 0, slow: e.set.FrontDelay == config.DelayAuto, fallback: e.profile,
 	}, nil
 }
 
 // own returns the addresses that we listen at, those that the kernel chose among them. From any goroutine.
 func (e *Engine) own() (all []netip.AddrPort) {
-	for _, l := range e.set().Listen {
+	for _, l := range e.set.Listen {
 		if l.Addr.IsValid() && l.Addr.Port() != 0 {
 			all = append(all, l.Addr)
 		}
@@ -173,8 +173,8 @@ func (l *loop) router(f *facade, most int) *front.Router {
 
 // frontMax returns how many strangers may be at the fronts, of clients that fit.
 func (e *Engine) frontMax(clients int64) int {
-	if e.set().FrontMax > 0 {
-		return e.set().FrontMax
+	if e.set.FrontMax > 0 {
+		return e.set.FrontMax
 	}
 	return int(min(frontMost, max(clients/frontShare, 1)))
 }
@@ -209,7 +209,7 @@ func (e *Engine) FrontStatus() (all []scout.Status) {
 // warnFronts says once what a set-up without fronts means.
 func (e *Engine) warnFronts() {
 	for i, f := range e.facades {
-		p := e.set().Listen[i]
+		p := e.set.Listen[i]
 		if f == nil && p.Allow.Has(codec.TLS) {
 			e.log.Warn("strangers on this port are read into silence: a web site behind it (--front) would hide it better", slog.String("port", p.Name))
 			return
