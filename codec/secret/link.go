@@ -61,7 +61,9 @@ func ParseLink(text string) (host string, port int, s Secret, err error) {
 // cutScheme returns the parameters of a link, without a fragment.
 func cutScheme(text string) (params string, ok bool) {
 	text, _, _ = strings.Cut(text, "#")
-	for _, prefix := range []string{"tg://", "tg:", "https://t.me/", "http://t.me/", "t.me/", "https://telegram.me/"} {
+	for _, prefix := range []string{
+		"tg://", "tg:", "https://t.me/", "http://t.me/", "t.me/", "https://telegram.me/", "http://telegram.me/", "telegram.me/",
+	} {
 		end := len(prefix) + len(query)
 		if len(text) >= end && strings.EqualFold(text[:end], prefix+query) {
 			return text[end:], true

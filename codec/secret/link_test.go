@@ -23,6 +23,8 @@ func TestParseLink(t *testing.T) {
 		"TG://Proxy?server=a.org&port=443" + secret,
 		"tg:proxy?server=a.org&port=443" + secret,
 		"https://t.me/proxy?port=443" + secret + "&server=a.org",
+		"https://telegram.me/proxy?server=a.org&port=443" + secret,
+		"telegram.me/proxy?server=a.org&port=443" + secret,
 		"t.me/proxy?more=1&server=%61.org&port=443" + secret + "#tail",
 		"https://t.me/proxy?server=a.org&port=443&secret=3dDW4RG62lUR%2FM6VhN6tvu8",
 		"https://t.me/proxy?server=a.org&port=443&secret=3dDW4RG62lUR/M6VhN6tvu8=",

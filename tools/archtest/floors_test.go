@@ -53,6 +53,7 @@ var floors = map[string]place{
 	"engine":                {floor: 6},
 	"bench/load":            {floor: 7},
 	"bench/probe":           {floor: 7},
+	"bench/ping":            {floor: 7},
 	"bench":                 {floor: 7, same: []string{"bench/load"}},
 	"cmd/epoxy":             {floor: 8},
 	"cmd/epoxy-bench":       {floor: 8},
