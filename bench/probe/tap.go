@@ -101,13 +101,6 @@ func (t *tap) drain(limit time.Duration) {
 	_, _ = io.Copy(io.Discard, t) // how it ends is remembered by Read
 }
 
-// received returns how many bytes came so far.
-func (t *tap) received() int {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return len(t.got)
-}
-
 // sight returns what was seen. Nobody reads any more.
 func (t *tap) sight() Sight {
 	t.mu.Lock()

@@ -70,7 +70,6 @@ func (c *client) speak(ctx context.Context, t *tap, config *tls.Config, domain s
 		s.Facts = []Fact{{FactError, cause(err)}}
 		return s
 	}
-	flight := t.received()
 	state := conn.ConnectionState()
 	facts := sessionFacts(&state)
 	switch c.purpose {
@@ -83,7 +82,7 @@ func (c *client) speak(ctx context.Context, t *tap, config *tls.Config, domain s
 	case idle:
 	}
 	if state.NegotiatedProtocol == "h2" && (c.purpose == get || c.purpose == resume) {
-		return t.opening(flight, facts) // from here on frames and records mix as the clocks of both sides have it
+		return t.opening(facts)
 	}
 	t.drain(limit)
 	s := t.sight()
@@ -91,11 +90,16 @@ func (c *client) speak(ctx context.Context, t *tap, config *tls.Config, domain s
 	return s
 }
 
-// opening returns what was seen of a handshake of the first n bytes, however it went on.
-func (t *tap) opening(n int, facts []Fact) Sight {
+// opening returns what was seen of a handshake up to the first encrypted record. Behind that, frames and
+// records of HTTP/2 mix as the clocks of both sides have it.
+func (t *tap) opening(facts []Fact) Sight {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return Sight{Parts: parts(t.got[:n], t.sent), Facts: facts, First: t.heard}
+	all := parts(t.got, t.sent)
+	if at := slices.IndexFunc(all, func(p Part) bool { return p.Kind == kindCCS }); at >= 0 {
+		all = all[:min(at+2, len(all))]
+	}
+	return Sight{Parts: all, Facts: facts, First: t.heard}
 }
 
 // sessionFacts says what a handshake agreed on.
