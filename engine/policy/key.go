@@ -75,7 +75,7 @@ func ParseKey(kind KeyKind, text string) (Key, error) {
 	if err := checkText(kind, text); err != nil {
 		return Key{}, err
 	}
-	return Key{kind: kind, text: text}, nil
+	return Key{kind: kind, text: strings.Clone(text)}, nil // text may be part of a large import
 }
 
 func parseSubnet(text string) (Key, error) {

@@ -1,6 +1,6 @@
 package policy
 
-// DefaultMax is how many keys all tables hold together unless told otherwise: about 120 MB of memory.
+// DefaultMax is how many keys all tables hold together unless told otherwise: about 140 MB of memory, and of disk.
 const DefaultMax = 1_000_000
 
 const (

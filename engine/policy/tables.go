@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -233,6 +234,11 @@ func (t *Tables) List(name string) []Key {
 }
 
 func compare(a, b Key) int {
-	return cmp.Or(cmp.Compare(a.kind, b.kind), slices.Compare(a.ip[:], b.ip[:]), cmp.Compare(a.bits, b.bits),
-		strings.Compare(a.text, b.text))
+	if c := cmp.Compare(a.kind, b.kind); c != 0 {
+		return c
+	}
+	if a.text != b.text {
+		return strings.Compare(a.text, b.text)
+	}
+	return cmp.Or(bytes.Compare(a.ip[:], b.ip[:]), cmp.Compare(a.bits, b.bits))
 }

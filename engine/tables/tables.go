@@ -2,7 +2,8 @@
 //
 // One bbolt file holds them: a bucket for each table, whose sequence is how many keys it has, and for each
 // line of the table ("tls_domain example.org") a key with a checksum. Changes are written by one goroutine
-// within a second. A process that is killed loses at most that second, and never the file.
+// within a second, a large import as fast as the disk takes it. A process that is killed loses what was not
+// yet written, and never the file, which does not shrink.
 package tables
 
 import (
