@@ -81,6 +81,16 @@ const (
 	ReasonEgressAuth             // the proxy towards Telegram wants other credentials
 	ReasonEgressBind             // the proxy towards Telegram does not say which address Telegram sees, which links need
 	ReasonEgressShape            // the proxy towards Telegram speaks something else
+	ReasonPolicy                 // a rule of --policy refused it
+	ReasonBlocked                // a block list holds its address, or no allow list does
+	ReasonPortClients            // the port has all clients that it may have
+	ReasonAcceptRate             // connections come faster than --accept-rate or --accept-rate-network lets them
+	ReasonSecretRemoved          // its secret was taken out of the settings
+	ReasonSecretDisabled         // its secret is switched off
+	ReasonSecretExpired          // its secret's time is over
+	ReasonSecretQuota            // its secret has used up its bytes
+	ReasonSecretClients          // its secret has all clients that it may have
+	ReasonSecretAddresses        // its secret is used from as many addresses as it may be
 	reasonCount
 )
 
@@ -96,6 +106,8 @@ var reasonNames = [reasonCount]string{
 	"link_refused", "frame_size", "frame_seq", "frame_sum", "message",
 	"link_timeout", "link_mute", "link_dead", "link_flood", "link_spare", "link_lost", "no_link", "packet_shape",
 	"answer_size", "memory", "front_timeout", "proxy_untrusted", "egress_refused", "egress_auth", "egress_bind", "egress_shape",
+	"policy", "blocked", "port_clients", "accept_rate", "secret_removed", "secret_disabled", "secret_expired", "secret_quota",
+	"secret_clients", "secret_addresses",
 }
 
 // Reasons is how many there are; a table of counters has this length.
