@@ -1,13 +1,16 @@
-// Package admin is the operator's door: metrics, health and profiles over HTTP on loopback or a unix socket.
+// Package admin is the operator's door: metrics, health, profiles and the API of the commands, over HTTP.
 //
-// It runs beside the loops, on goroutines of its own, and touches them only through the functions it was given.
+// It is on loopback or a unix socket, elsewhere with a token only. It runs beside the loops, on goroutines of its own,
+// and touches them only through the functions and the Control it was given.
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -16,19 +19,23 @@ import (
 	"strings"
 )
 
-// ErrNotLoopback refuses an address that others could reach: the door has no password.
-var ErrNotLoopback = errors.New("admin: has no password, so it opens on loopback only: 127.0.0.1:PORT, [::1]:PORT or unix:/path")
+// ErrNotLoopback refuses an address that others could reach while there is no token.
+var ErrNotLoopback = errors.New("admin: without --admin-token it opens on loopback only: 127.0.0.1:PORT, [::1]:PORT or unix:/path")
 
-// Options says where the door is and what is behind it. All fields but Strangers are needed.
+// Options says where the door is and what is behind it. The fields before Strangers are needed.
 type Options struct {
-	Addr    string            // "127.0.0.1:8888", "[::1]:8888" or "unix:/path"; port 0 is the kernel's choice
+	Addr    string            // "127.0.0.1:8888", "[::1]:8888" or "unix:/path"; with Token any address; port 0 is the kernel's choice
 	Healthy func() error      // nil while clients can be carried to Telegram, else why not
 	Ready   func() error      // nil while clients are served, else why not
 	Metrics func(w io.Writer) // one page of Prometheus text
 	Stats   func(w io.Writer) // one page for monitors of the official proxy: name, tab, value
 	Log     *slog.Logger
 
-	Strangers func() any // what strangers sent, a value for encoding/json, from any goroutine; nil when nobody remembers
+	Strangers func() any    // what strangers sent, a value for encoding/json, from any goroutine; nil when nobody remembers
+	Status    func() Status // the state of the process, from any goroutine; nil answers 501
+	Control   Control       // what the operator may change; nil answers 501
+	Token     string        // what every page but /healthz and /readyz asks for as "Authorization: Bearer TOKEN"; empty asks nobody
+	Mode      fs.FileMode   // of the unix socket's file; 0 is 0600
 }
 
 // Server is an open door.
@@ -40,7 +47,7 @@ type Server struct {
 
 // New opens the door at o.Addr. Nobody is answered until Serve.
 func New(o Options) (*Server, error) {
-	l, err := listen(o.Addr)
+	l, err := listen(o)
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +56,7 @@ func New(o Options) (*Server, error) {
 		s.addr = o.Addr
 	}
 	s.http = &http.Server{
-		Handler:           local(pages(o), l.Addr().Network() == "unix"),
+		Handler:           guarded(pages(o), o.Token, isLoopback(l.Addr())),
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
@@ -86,23 +93,29 @@ func (s *Server) Close() error {
 	return nil
 }
 
-func listen(addr string) (net.Listener, error) {
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return listenUnix(path)
+func listen(o Options) (net.Listener, error) {
+	if path, ok := strings.CutPrefix(o.Addr, "unix:"); ok {
+		return listenUnix(path, cmp.Or(o.Mode, socketMode))
 	}
-	a, err := netip.ParseAddrPort(addr)
-	if err != nil || !a.Addr().Unmap().IsLoopback() {
-		return nil, fmt.Errorf("%w, not %q", ErrNotLoopback, addr)
+	a, err := netip.ParseAddrPort(o.Addr)
+	if err != nil && o.Token != "" && strings.HasPrefix(o.Addr, ":") {
+		a, err = netip.ParseAddrPort("[::]" + o.Addr)
 	}
-	l, err := net.Listen("tcp", addr)
+	switch {
+	case err != nil && o.Token != "":
+		return nil, fmt.Errorf("admin: %q is no address with a port; write one like 192.0.2.1:8888", o.Addr)
+	case err != nil, o.Token == "" && !a.Addr().Unmap().IsLoopback():
+		return nil, fmt.Errorf("%w, not %q", ErrNotLoopback, o.Addr)
+	}
+	l, err := net.Listen("tcp", o.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("admin: %w", err)
 	}
 	return l, nil
 }
 
-// listenUnix binds path for this user alone. A file that a dead process left is taken over, a live one is not.
-func listenUnix(path string) (net.Listener, error) {
+// listenUnix binds path for those whom mode lets in. A file that a dead process left is taken over, a live one is not.
+func listenUnix(path string, mode fs.FileMode) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket != 0 {
 		c, err := net.DialTimeout("unix", path, probeTimeout)
 		if err == nil {
@@ -120,7 +133,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if strings.HasPrefix(path, "@") {
 		return l, nil // an abstract name has no file, hence no mode
 	}
-	if err := os.Chmod(path, socketMode); err != nil {
+	if err := os.Chmod(path, mode); err != nil {
 		_ = l.Close()
 		return nil, fmt.Errorf("admin: %w", err)
 	}

@@ -4,11 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/pprof"
-	"net/netip"
-	"strings"
 )
 
 const index = `Epoxy, the operator's door
@@ -17,6 +14,7 @@ const index = `Epoxy, the operator's door
 /healthz       200 while Telegram is within reach, else 503 and why
 /readyz        200 while clients are served, else 503 and why
 /strangers     what strangers sent and why they were turned away, as JSON
+/api/v1/       what the commands of epoxy use; /api/v1/openapi.json describes it
 /debug/pprof/  profiles of the Go runtime
 `
 
@@ -35,6 +33,7 @@ func pages(o Options) http.Handler {
 		o.Stats(w)
 	})
 	mux.HandleFunc("GET /strangers", func(w http.ResponseWriter, _ *http.Request) { strangers(w, o.Strangers) })
+	(&api{status: o.Status, control: o.Control}).register(mux)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", http.NotFound)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
@@ -67,31 +66,6 @@ func strangers(w http.ResponseWriter, ask func() any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(append(body, '\n'))
-}
-
-// local refuses requests for a name that is not this machine's: a web page that an operator visits must not read
-// the door by a DNS name that points to loopback. Over a unix socket there is no such page.
-func local(next http.Handler, unix bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		if !unix && !isLocal(r.Host) {
-			text(w, http.StatusForbidden, "admin: ask for 127.0.0.1, [::1] or localhost\n")
-			return
-		}
-		next.ServeHTTP(w, r)
-	})
-}
-
-func isLocal(hostport string) bool {
-	host, _, err := net.SplitHostPort(hostport)
-	if err != nil {
-		host = hostport
-	}
-	if strings.EqualFold(host, "localhost") {
-		return true
-	}
-	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && a.Unmap().IsLoopback()
 }
 
 func text(w http.ResponseWriter, code int, body string) {
