@@ -83,6 +83,9 @@ func read(tx *bbolt.Tx, path string, t *policy.Tables) error {
 	if info.Size() < tx.Size() {
 		return errShort
 	}
+	if err := checkPages(tx, path); err != nil {
+		return err
+	}
 	return tx.ForEach(func(name []byte, b *bbolt.Bucket) error {
 		table := string(name)
 		if err := policy.CheckName(table); err != nil {

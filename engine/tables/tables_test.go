@@ -2,6 +2,7 @@ package tables
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -194,6 +195,21 @@ func TestDamaged(t *testing.T) {
 	}
 	if damaged < len(good)/1500/2 {
 		t.Errorf("only %d were found damaged", damaged)
+	}
+	rings := 0
+	for at := 0; at < len(good); at += os.Getpagesize() {
+		flags, count := binary.NativeEndian.Uint16(good[at+8:]), binary.NativeEndian.Uint16(good[at+10:])
+		if flags != branchPage || count == 0 {
+			continue
+		}
+		file := bytes.Clone(good)
+		copy(file[at+headSize+8:], file[at:at+8]) // its own child
+		before := damaged
+		try(fmt.Sprint("a ring at ", at), file)
+		rings += damaged - before
+	}
+	if rings == 0 {
+		t.Error("no branch was made a ring")
 	}
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 300 {
