@@ -91,6 +91,7 @@ const (
 	ReasonSecretQuota            // its secret has used up its bytes
 	ReasonSecretClients          // its secret has all clients that it may have
 	ReasonSecretAddresses        // its secret is used from as many addresses as it may be
+	ReasonPortRemoved            // its port was taken out of the settings
 	reasonCount
 )
 
@@ -108,6 +109,7 @@ var reasonNames = [reasonCount]string{
 	"answer_size", "memory", "front_timeout", "proxy_untrusted", "egress_refused", "egress_auth", "egress_bind", "egress_shape",
 	"policy", "blocked", "port_clients", "accept_rate", "secret_removed", "secret_disabled", "secret_expired", "secret_quota",
 	"secret_clients", "secret_addresses",
+	"port_removed",
 }
 
 // Reasons is how many there are; a table of counters has this length.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -20,27 +19,30 @@ import (
 	"epoxy/engine/replay"
 	"epoxy/engine/session"
 	"epoxy/engine/strangers"
-	"epoxy/upstream"
 	"epoxy/upstream/direct"
 	"epoxy/upstream/egress"
 	"epoxy/upstream/front"
 	"epoxy/upstream/middle"
 )
 
+var errNoSecret = errors.New("engine: no secret; give --secret")
+
 // Engine is one running proxy. Its methods may be called from any goroutine.
 type Engine struct {
 	// Fixed after New.
-	set   *config.Settings
-	log   *slog.Logger
-	loops []*loop
-	frontState
+	log     *slog.Logger
+	loops   []*loop
 	store   *replay.Store
 	profile faketls.Profile // of every port, until a front is measured
-	limit   int64           // clients at most
-	memory  int64           // bytes that the process may take; 0 is not known
-	shared  bool            // what sockets hold in the kernel counts against memory
-	book    *telegram       // Telegram's address book; nil in direct mode
 	started time.Time
+
+	// Changed by Apply alone, read by anybody.
+	current atomic.Pointer[config.Settings]
+	book    atomic.Pointer[telegram] // Telegram's address book; nil in direct mode
+	limit   atomic.Int64             // clients at most
+	memory  atomic.Int64             // bytes that the process may take; 0 is not known
+	shared  atomic.Bool              // what sockets hold in the kernel counts against memory
+	ports   portList
 
 	// Shared by all loops; touched at accept and at the end of a session.
 	clients  atomic.Int64
@@ -50,47 +52,54 @@ type Engine struct {
 	once     sync.Once
 	goLimit  int64 // the runtime's limit as last set; owned by whoever watches memory
 
-	// Owned by whoever starts and stops the engine.
+	// Owned by whoever starts, changes and stops the engine.
 	mu    sync.Mutex
 	ready bool
-	addrs []string
 	quit  chan struct{}
 	done  chan struct{}
 	runs  sync.WaitGroup
 	err   error
 }
 
-// loop is one reactor and what lives on it.
+// set returns the settings in force.
+func (e *Engine) set() *config.Settings { return e.current.Load() }
+
+// loop is one reactor and what lives on it. Once it runs, all but reactor belongs to its goroutine.
 type loop struct {
+	index     int
 	reactor   *reactor.Reactor
 	env       *session.Env
 	direct    *direct.Router
-	middle    *middle.Router // nil in direct mode
+	middle    *middle.Router // nil until middle proxies are wanted for the first time
 	egress    *egress.Loop   // nil without proxies towards Telegram
 	route     *route
-	listeners []*reactor.Listener
-	ports     []*session.Port // by port; nil where another loop listens alone
+	gates     []*gate
 	fronts    map[*facade]*front.Router
+	sites     map[*facade]*session.Sites
 	strangers *strangers.Table
 	refused   [codec.Reasons]uint64 // clients turned away at once
+	past      pastCounts            // of what a reload took away
 }
 
 // New builds an engine of settings that Validate accepted; nothing listens yet. It raises the descriptor limit
 // and GOMAXPROCS.
 func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 	if len(set.Secrets) == 0 {
-		return nil, errors.New("engine: no secret; give --secret")
+		return nil, errNoSecret
 	}
 	e := &Engine{
-		set: set, log: log, started: time.Now(), empty: make(chan struct{}),
+		log: log, started: time.Now(), empty: make(chan struct{}),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		profile: fallbackProfile(),
 	}
-	e.limitMemory()
-	if err := e.openBook(); err != nil {
+	e.current.Store(set)
+	e.setMemory(set)
+	book, err := e.newBook(set)
+	if err != nil {
 		return nil, err
 	}
-	if err := e.openFacades(); err != nil {
+	e.book.Store(book)
+	if e.ports.facades, err = e.newFacades(set); err != nil {
 		return nil, err
 	}
 	e.openStore()
@@ -103,9 +112,11 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 	if want := max(n+2, runtime.NumCPU()); runtime.GOMAXPROCS(0) < want {
 		runtime.GOMAXPROCS(want)
 	}
-	if err := e.budget(n); err != nil {
+	limit, err := e.budget(set, n)
+	if err != nil {
 		return nil, err
 	}
+	e.limit.Store(limit)
 	for i := range n {
 		cpu := -1
 		if set.Pin == config.PinOn {
@@ -128,56 +139,50 @@ const (
 	filesPerLinks = 256 // links of one loop to all datacenters, at most by far
 )
 
-// budget raises the descriptor limit and sets how many clients fit.
-func (e *Engine) budget(loops int) error {
+// budget raises the descriptor limit and returns how many clients fit with set.
+func (e *Engine) budget(set *config.Settings, loops int) (int64, error) {
 	files, err := reactor.RaiseFileLimit()
 	if err != nil {
 		e.log.Warn("the descriptor limit could not be raised", slog.Any("error", err))
 	}
-	reserve := reserveFiles + loops*(filesPerLoop+len(e.set.Listen))
-	if slices.ContainsFunc(e.facades, func(f *facade) bool { return f != nil }) {
-		reserve += e.frontMax(int64(min(files, 1<<20)) / 4) // a stranger's second socket
+	reserve := reserveFiles + loops*(filesPerLoop+len(set.Listen))
+	if slices.ContainsFunc(set.Listen, func(l config.Listen) bool { return len(l.Fronts) > 0 }) {
+		reserve += frontMax(set, int64(min(files, 1<<20))/4) // a stranger's second socket
 	}
 	each := int64(filesDirect)
-	if e.book != nil {
+	if set.Middle() {
 		reserve += min(loops*filesPerLinks, int(min(files, 1<<20))/8)
-		if !e.set.Fallback() {
+		if !set.Fallback() {
 			each = filesLinked
 		}
 	}
 	fit := (int64(min(files, 1<<31)) - int64(reserve)) / each
 	if fit < 1 {
-		return fmt.Errorf("engine: a descriptor limit of %d leaves no room for clients; raise it (ulimit -n, LimitNOFILE=) above %d", files, reserve+64)
+		return 0, fmt.Errorf("engine: a descriptor limit of %d leaves no room for clients; raise it (ulimit -n, LimitNOFILE=) above %d", files, reserve+64)
 	}
-	e.limit = fit
-	if want := int64(e.set.MaxClients); want > 0 {
-		if want > fit {
-			e.log.Warn("--max-clients is more than the descriptors allow; raise the limit (ulimit -n, LimitNOFILE=)",
-				slog.Int64("max_clients", want), slog.Int64("clients_that_fit", fit), slog.Uint64("descriptors", files))
-		}
-		e.limit = min(want, fit)
+	want := int64(set.MaxClients)
+	if want > fit {
+		e.log.Warn("--max-clients is more than the descriptors allow; raise the limit (ulimit -n, LimitNOFILE=)",
+			slog.Int64("max_clients", want), slog.Int64("clients_that_fit", fit), slog.Uint64("descriptors", files))
 	}
-	return nil
+	if want > 0 {
+		return min(want, fit), nil
+	}
+	return fit, nil
 }
 
 func (e *Engine) addLoop(i, cpu int) error {
 	r, err := reactor.New(reactor.Options{
-		Index: i, CPU: cpu, StallTime: e.set.StallTimeout.Milliseconds(), Log: e.log,
+		Index: i, CPU: cpu, StallTime: e.set().StallTimeout.Milliseconds(), Log: e.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: loop %d: %w", i, err)
 	}
-	l := &loop{reactor: r, fronts: map[*facade]*front.Router{}, strangers: strangers.New(0)}
-	dial := &upstream.DialOptions{
-		BindV4: e.set.BindV4, BindV6: e.set.BindV6, Interface: e.set.Interface, Mark: e.set.Mark,
-		RecvBuffer: e.set.UpstreamRcvbuf, UserTimeout: int(e.set.UserTimeout.Milliseconds()),
-		KeepIdle: int(e.set.Keepalive.Idle / time.Second), KeepInterval: int(e.set.Keepalive.Interval / time.Second),
-		KeepCount: e.set.Keepalive.Count,
+	l := &loop{
+		index: i, reactor: r, strangers: strangers.New(0),
+		fronts: map[*facade]*front.Router{}, sites: map[*facade]*session.Sites{}, route: &route{loop: i, log: e.log},
 	}
-	out := e.wayOut(l, r, i)
-	l.direct = direct.NewRouter(out, e.table(), dial)
-	l.middle = e.newMiddle(i, out, linkOptions(*dial))
-	l.route = &route{middle: l.middle, direct: l.direct, fallback: e.set.Fallback(), loop: i, log: e.log}
+	l.useUpstream(e, e.set())
 	l.env = session.NewEnv(r, l.route, e.store)
 	l.env.Gone = e.left
 	l.env.Strangers = func(why codec.Reason, p []byte) { l.strangers.Note(why, p, r.Now()) }
@@ -185,88 +190,11 @@ func (e *Engine) addLoop(i, cpu int) error {
 	return nil
 }
 
-// table returns the datacenters' addresses as the settings want them.
-func (e *Engine) table() *direct.Table {
-	over := make(map[int][]netip.AddrPort, len(e.set.DC))
-	for id, list := range e.set.DC {
-		over[int(id)] = list
-	}
-	family := map[config.Prefer]direct.Family{
-		config.PreferV4: direct.PreferV4, config.PreferV6: direct.PreferV6,
-		config.OnlyV4: direct.OnlyV4, config.OnlyV6: direct.OnlyV6,
-	}[e.set.Prefer]
-	return direct.NewTable(over, family, int(e.set.DefaultDC))
-}
-
 // left is called by a loop for each session that ended.
 func (e *Engine) left() {
 	if e.clients.Add(-1) == 0 && e.draining.Load() {
 		e.once.Do(func() { close(e.empty) })
 	}
-}
-
-// gate accepts the clients of one port on one loop.
-type gate struct {
-	engine *Engine
-	loop   *loop
-	port   *session.Port
-	from   []netip.Prefix // balancers, which alone may connect when the port expects their header
-}
-
-// Accept begins a session, or refuses the client when the limit is reached, memory spent, or it is no balancer where only
-// balancers may connect.
-func (g *gate) Accept(s upstream.Socket, peer netip.AddrPort) upstream.Handler {
-	if g.port.ProxyHeader && peer.IsValid() && !slices.ContainsFunc(g.from, func(p netip.Prefix) bool { return p.Contains(peer.Addr()) }) {
-		g.loop.refused[codec.ReasonProxyUntrusted]++
-		return nil
-	}
-	if g.engine.clients.Add(1) > g.engine.limit || g.engine.crowded.Load() {
-		g.engine.clients.Add(-1)
-		g.loop.refused[codec.ReasonLimit]++
-		return nil
-	}
-	return session.New(g.port, s, peer)
-}
-
-// port prepares what the loops of one listener share.
-func (e *Engine) port(p *config.Listen) session.Port {
-	ms := func(d time.Duration) int64 { return d.Milliseconds() }
-	compact := ms(e.set.CompactAfter)
-	if compact == 0 {
-		compact = ms(e.set.IdleTimeout) + 1 // never
-	}
-	return session.Port{
-		Name: p.Name, Allow: codec.Protocols(p.Allow), Tag: p.Tag, Secrets: e.secrets(p), Sites: &session.Sites{Default: &e.profile},
-		ProxyHeader: len(p.ProxyFrom) > 0, SplitHello: p.SplitHello,
-		Records: map[config.Records]session.Sizing{
-			config.RecordsAuto: session.Auto, config.RecordsFull: session.Full, config.RecordsDRS: session.Ramp,
-		}[p.Records],
-		Timing: &session.Timing{
-			FirstByte: ms(e.set.FirstByteTimeout), Handshake: ms(e.set.HandshakeTimeout),
-			Idle: ms(e.set.IdleTimeout), Compact: compact, Window: int64(e.set.ClockWindow / time.Second),
-			ProxyHeader: ms(e.set.ProxyTimeout), FrontSilence: ms(e.set.FrontSilence), FrontIdle: ms(e.set.FrontIdle),
-			FrontTime: ms(e.set.FrontTime),
-		},
-	}
-}
-
-// secrets prepares the secrets that a port serves. A fake-TLS secret's own domain is its search hint.
-func (e *Engine) secrets(p *config.Listen) *session.Secrets {
-	var list []session.Secret
-	for _, n := range e.set.Secrets {
-		if len(p.Secrets) > 0 && !slices.Contains(p.Secrets, n.Name) {
-			continue
-		}
-		domain := n.Secret.Domain
-		if domain == "" {
-			domain = p.Domain
-		}
-		list = append(list, session.Secret{Name: n.Name, Key: n.Secret.Key, Domain: domain, Tag: n.Tag})
-	}
-	if p.SNISalt != "" {
-		return session.NewDerived(list, []byte(p.SNISalt))
-	}
-	return session.NewSecrets(list)
 }
 
 // Start opens the listeners and runs the loops. After an error nothing listens.
@@ -287,8 +215,10 @@ func (e *Engine) Start() error {
 	go e.keepHouse()
 	go e.watchMemory()
 	go e.keepStore()
-	e.runBook()
-	e.runFacades()
+	e.runBook(e.book.Load())
+	for _, f := range e.ports.inUse() {
+		e.runFacade(f)
+	}
 	e.warnFronts()
 	e.ready = true
 	return nil
@@ -307,9 +237,11 @@ func (e *Engine) run(i int, l *loop) {
 
 // Addrs returns where the ports listen, in the order of the settings.
 func (e *Engine) Addrs() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return append([]string(nil), e.addrs...)
+	var all []string
+	for _, p := range e.ports.all() {
+		all = append(all, p.addr)
+	}
+	return all
 }
 
 // Ready returns nil while the engine accepts clients.
@@ -331,7 +263,7 @@ func (e *Engine) Ready() error {
 func (e *Engine) Clients() int { return int(e.clients.Load()) }
 
 // Limit returns how many clients may be connected.
-func (e *Engine) Limit() int { return int(e.limit) }
+func (e *Engine) Limit() int { return int(e.limit.Load()) }
 
 // Drain stops accepting, lets live sessions go on until they end or ctx does, and stops the engine.
 func (e *Engine) Drain(ctx context.Context) {
@@ -351,12 +283,12 @@ func (e *Engine) Drain(ctx context.Context) {
 
 // close takes the loop's listeners out; live sessions go on. On the loop.
 func (l *loop) close(log *slog.Logger) {
-	for _, ln := range l.listeners {
-		if err := l.reactor.RemoveListener(ln); err != nil {
+	for _, g := range l.gates {
+		if err := l.reactor.RemoveListener(g.listener); err != nil {
 			log.Warn("a listener could not be closed", slog.Any("error", err))
 		}
 	}
-	l.listeners = nil
+	l.gates = nil
 }
 
 // Stop closes everything now and waits for the loops. It may be called more than once.
@@ -369,8 +301,10 @@ func (e *Engine) Stop() {
 	}
 	started := e.ready
 	e.mu.Unlock()
-	e.stopBook()
-	e.closeFacades()
+	e.book.Load().stop()
+	for _, f := range e.ports.inUse() {
+		f.stop()
+	}
 	e.stopLoops()
 	if started {
 		<-e.done

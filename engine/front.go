@@ -7,9 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"epoxy/codec"
 	"epoxy/codec/faketls"
@@ -31,35 +31,56 @@ type facade struct {
 	measured bool // profiles are taken from it
 	slow     bool // clients are answered as late as it answers
 	fallback faketls.Profile
+	cancel   context.CancelFunc // nil before it runs
+	done     chan struct{}
 }
 
-// openFacades prepares the fronts of the ports; the error is one that must stop the start, such as a front that is this
-// proxy.
-func (e *Engine) openFacades() error {
-	made := map[string]*facade{}
-	for i := range e.set.Listen {
-		p := &e.set.Listen[i]
-		if len(p.Fronts) == 0 {
-			e.facades = append(e.facades, nil)
+// facadeKey tells the fronts of ports apart; empty is none.
+func facadeKey(set *config.Settings, p *config.Listen) string {
+	if len(p.Fronts) == 0 {
+		return ""
+	}
+	return fmt.Sprint(p.Fronts, p.FrontProxy, p.Domain, set.FrontMeasure, set.FrontDelay, set.PublicV4, set.PublicV6)
+}
+
+// facade returns the fronts of a port, nil for none.
+func (l *portList) facade(set *config.Settings, p *config.Listen) *facade {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if f := l.next[facadeKey(set, p)]; f != nil {
+		return f
+	}
+	return l.facades[facadeKey(set, p)]
+}
+
+// newFacades returns the facades that the ports of set want, those that are there already among them. The error is one that must
+// stop the start or the reload, such as a front that is this proxy.
+func (e *Engine) newFacades(set *config.Settings) (map[string]*facade, error) {
+	e.ports.mu.Lock()
+	here := e.ports.facades
+	e.ports.mu.Unlock()
+	want := map[string]*facade{}
+	for i := range set.Listen {
+		key := facadeKey(set, &set.Listen[i])
+		if key == "" || want[key] != nil {
 			continue
 		}
-		key := fmt.Sprint(p.Fronts, p.FrontProxy, p.Domain)
-		if made[key] == nil {
-			f, err := e.newFacade(p)
-			if err != nil {
-				return err
-			}
-			made[key] = f
+		if want[key] = here[key]; want[key] != nil {
+			continue
 		}
-		e.facades = append(e.facades, made[key])
+		f, err := e.newFacade(set, &set.Listen[i])
+		if err != nil {
+			return nil, err
+		}
+		want[key] = f
 	}
-	return nil
+	return want, nil
 }
 
-func (e *Engine) newFacade(p *config.Listen) (*facade, error) {
+func (e *Engine) newFacade(set *config.Settings, p *config.Listen) (*facade, error) {
 	o := scout.Options{
-		Default: p.Domain, StateDir: e.set.StateDir, Measure: e.set.FrontMeasure, Own: e.own,
-		PublicV4: e.set.PublicV4, PublicV6: e.set.PublicV6, Log: e.log,
+		Default: p.Domain, StateDir: set.StateDir, Measure: set.FrontMeasure, Own: func() []netip.AddrPort { return e.own(set) },
+		PublicV4: set.PublicV4, PublicV6: set.PublicV6, Log: e.log,
 	}
 	if o.Measure == 0 {
 		o.Measure = -1
@@ -82,43 +103,44 @@ func (e *Engine) newFacade(p *config.Listen) (*facade, error) {
 		return nil, fmt.Errorf("engine: %w", err)
 	}
 	return &facade{
-		scout: s, measured: e.set.FrontMeasure > 0, slow: e.set.FrontDelay == config.DelayAuto, fallback: e.profile,
+		scout: s, measured: set.FrontMeasure > 0, slow: set.FrontDelay == config.DelayAuto, fallback: e.profile,
 	}, nil
 }
 
-// own returns the addresses that we listen at, those that the kernel chose among them. From any goroutine.
-func (e *Engine) own() (all []netip.AddrPort) {
-	for _, l := range e.set.Listen {
-		if l.Addr.IsValid() && l.Addr.Port() != 0 {
-			all = append(all, l.Addr)
+// own returns the addresses that we listen at, or shall with set, those that the kernel chose among them. From any goroutine.
+func (e *Engine) own(set *config.Settings) (all []netip.AddrPort) {
+	for _, s := range []*config.Settings{e.set(), set} {
+		for _, l := range s.Listen {
+			if l.Addr.IsValid() && l.Addr.Port() != 0 {
+				all = append(all, l.Addr)
+			}
 		}
 	}
-	e.ownMu.Lock()
-	defer e.ownMu.Unlock()
-	return append(all, e.bound...)
+	for _, p := range e.ports.all() {
+		if p.at.IsValid() {
+			all = append(all, p.at)
+		}
+	}
+	return all
 }
 
-// runFacades resolves and measures the fronts until Stop, and hands what changes to the loops.
-func (e *Engine) runFacades() {
+// runFacade resolves and measures the fronts until stop, and hands what changes to the loops.
+func (e *Engine) runFacade(f *facade) {
 	ctx, cancel := context.WithCancel(context.Background())
-	e.stopFronts = cancel
-	seen := map[*facade]bool{}
-	for _, f := range e.facades {
-		if f == nil || seen[f] {
-			continue
-		}
-		seen[f] = true
-		f.scout.Subscribe(func(v *scout.View) { e.show(f, v) })
-		e.show(f, f.scout.Current())
-		e.fronts.Go(func() { f.scout.Run(ctx) })
-	}
+	f.cancel, f.done = cancel, make(chan struct{})
+	f.scout.Subscribe(func(v *scout.View) { e.show(f, v) })
+	e.show(f, f.scout.Current())
+	go func() {
+		defer close(f.done)
+		f.scout.Run(ctx)
+	}()
 }
 
-// closeFacades ends what runFacades began and waits for it.
-func (e *Engine) closeFacades() {
-	if e.stopFronts != nil {
-		e.stopFronts()
-		e.fronts.Wait()
+// stop ends what runFacade began and waits for it.
+func (f *facade) stop() {
+	if f.cancel != nil {
+		f.cancel()
+		<-f.done
 	}
 }
 
@@ -127,12 +149,13 @@ func (e *Engine) show(f *facade, v *scout.View) {
 	sites := f.sites(v)
 	for _, l := range e.loops {
 		_ = l.reactor.Post(func() {
+			l.sites[f] = sites
 			if r := l.fronts[f]; r != nil {
 				r.Use(v.Targets)
 			}
-			for i, p := range l.ports {
-				if e.facades[i] == f && p != nil {
-					p.Use(sites)
+			for _, g := range l.gates {
+				if g.facade == f {
+					g.port.Use(sites)
 				}
 			}
 		})
@@ -158,11 +181,8 @@ func (f *facade) sites(v *scout.View) *session.Sites {
 	return s
 }
 
-// router returns the loop's way to the fronts of f, nil for none.
+// router returns the loop's way to the fronts of f.
 func (l *loop) router(f *facade, most int) *front.Router {
-	if f == nil {
-		return nil
-	}
 	if l.fronts[f] == nil {
 		r := front.NewRouter(l.reactor, front.Options{Max: max(1, most)})
 		r.Use(f.scout.Current().Targets)
@@ -172,9 +192,9 @@ func (l *loop) router(f *facade, most int) *front.Router {
 }
 
 // frontMax returns how many strangers may be at the fronts, of clients that fit.
-func (e *Engine) frontMax(clients int64) int {
-	if e.set.FrontMax > 0 {
-		return e.set.FrontMax
+func frontMax(set *config.Settings, clients int64) int {
+	if set.FrontMax > 0 {
+		return set.FrontMax
 	}
 	return int(min(frontMost, max(clients/frontShare, 1)))
 }
@@ -184,34 +204,20 @@ func fallbackProfile() faketls.Profile {
 	return faketls.Fallback(func(p []byte) { _, _ = rand.Read(p) })
 }
 
-// frontState is what an engine needs for its fronts.
-type frontState struct {
-	facades    []*facade // by port; nil for ports without fronts
-	stopFronts context.CancelFunc
-	fronts     sync.WaitGroup
-
-	ownMu sync.Mutex
-	bound []netip.AddrPort // where ports with a number of the kernel's choice listen
-}
-
 // FrontStatus returns what is known about the fronts, each once. From any goroutine.
 func (e *Engine) FrontStatus() (all []scout.Status) {
-	seen := map[*facade]bool{}
-	for _, f := range e.facades {
-		if f != nil && !seen[f] {
-			seen[f] = true
-			all = append(all, f.scout.Current().Sites...)
-		}
+	for _, f := range e.ports.inUse() {
+		all = append(all, f.scout.Current().Sites...)
 	}
+	slices.SortFunc(all, func(a, b scout.Status) int { return strings.Compare(a.Domain+" "+a.Target, b.Domain+" "+b.Target) })
 	return all
 }
 
 // warnFronts says once what a set-up without fronts means.
 func (e *Engine) warnFronts() {
-	for i, f := range e.facades {
-		p := e.set.Listen[i]
-		if f == nil && p.Allow.Has(codec.TLS) {
-			e.log.Warn("strangers on this port are read into silence: a web site behind it (--front) would hide it better", slog.String("port", p.Name))
+	for _, p := range e.set().Listen {
+		if len(p.Fronts) == 0 && p.Allow.Has(codec.TLS) {
+			e.log.Warn("strangers on this port are read into silence; a web site behind it (--front) would hide it better", slog.String("port", p.Name))
 			return
 		}
 	}

@@ -32,7 +32,7 @@ func (e *Engine) Up() bool {
 			lost += c.Lost
 		})
 	}
-	if e.book != nil && !e.set.Fallback() {
+	if e.set().Middle() && !e.set().Fallback() {
 		return links
 	}
 	return links || reached || lost < lostMost

@@ -52,14 +52,14 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.Ready = e.Ready() == nil
 	s.Draining = e.draining.Load()
 	s.Up = e.Up()
-	s.ClientsLimit = uint64(e.limit)
+	s.ClientsLimit = uint64(e.limit.Load())
 	s.Replay, s.Fronts = e.store.Stats(), e.FrontStatus()
 	s.Now = time.Now()
-	s.TagSet = e.set.Tagged()
-	s.MemoryLimit = uint64(max(e.memory, 0))
+	s.TagSet = e.set().Tagged()
+	s.MemoryLimit = uint64(max(e.memory.Load(), 0))
 	s.MemoryUsed = memoryUsed()
-	if e.book != nil {
-		s.Book, s.Refresh = e.book.Current(), e.book.Status()
+	if book := e.book.Load(); book != nil {
+		s.Book, s.Refresh = book.Current(), book.Status()
 		s.ReadyTargets = e.readyTargets()
 	}
 	s.Loops = make([]stats.Loop, len(e.loops))
@@ -69,6 +69,7 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 			if l.egress != nil {
 				s.TakeEgress(l.egress.Count)
 			}
+			s.TakeEgress(l.past.egress)
 		})
 	}
 }
@@ -100,11 +101,12 @@ func (l *loop) collect(to *stats.Loop) {
 		to.TakeMiddle(&l.middle.Count, l.middle.Waiting())
 		to.TelegramUp += l.middle.Count.BytesUp
 		to.TelegramDown += l.middle.Count.BytesDown
-		to.TakeWays(l.route.linked)
-	} else {
-		to.TakeWays(nil)
 	}
+	to.TakeWays(l.route.linked)
 	for _, f := range l.fronts {
+		to.TakeFront(&f.Count)
+	}
+	for _, f := range l.past.front {
 		to.TakeFront(&f.Count)
 	}
 	for _, n := range r.AcceptErrors {

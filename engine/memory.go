@@ -19,27 +19,25 @@ const (
 	leastShare  = 4 // one part in so many of the limit is ours, whatever sockets hold
 )
 
-// limitMemory sets what --memory says; an operator's GOMEMLIMIT counts when --memory does not.
-func (e *Engine) limitMemory() {
-	e.memory = e.set.Memory
-	if e.memory == 0 {
-		e.shared = true
-		if now := debug.SetMemoryLimit(-1); now != math.MaxInt64 {
-			e.memory, e.shared = now, false
-			return
-		}
-		e.memory = config.DefaultMemory(os.DirFS("/"))
+// setMemory sets what --memory says; an operator's GOMEMLIMIT counts when --memory does not.
+func (e *Engine) setMemory(set *config.Settings) {
+	memory, shared := set.Memory, false
+	switch before := debug.SetMemoryLimit(-1); {
+	case memory != 0:
+	case os.Getenv("GOMEMLIMIT") != "" && before != math.MaxInt64:
+		memory = before
+	default:
+		memory, shared = config.DefaultMemory(os.DirFS("/")), true
 	}
-	if e.memory > 0 {
-		debug.SetMemoryLimit(e.memory)
+	e.memory.Store(memory)
+	e.shared.Store(shared)
+	if memory > 0 {
+		debug.SetMemoryLimit(memory)
 	}
 }
 
 // watchMemory refuses new clients while memory is nearly spent, before those who are here are harmed.
 func (e *Engine) watchMemory() {
-	if e.memory <= 0 {
-		return
-	}
 	tick := time.NewTicker(memoryTime)
 	defer tick.Stop()
 	for {
@@ -47,7 +45,9 @@ func (e *Engine) watchMemory() {
 		case <-e.quit:
 			return
 		case <-tick.C:
-			e.lookAtMemory(memoryUsed(), e.kernelMemory())
+			if e.memory.Load() > 0 {
+				e.lookAtMemory(memoryUsed(), e.kernelMemory())
+			}
 		}
 	}
 }
@@ -55,7 +55,7 @@ func (e *Engine) watchMemory() {
 // kernelMemory returns the bytes that sockets hold in the kernel, when they come out of what the limit was made from:
 // an automatic limit is a share of the machine, and they take theirs from the same machine.
 func (e *Engine) kernelMemory() int64 {
-	if !e.shared {
+	if !e.shared.Load() {
 		return 0
 	}
 	return config.SocketMemory(os.DirFS("/"), os.Getpagesize())
@@ -63,8 +63,9 @@ func (e *Engine) kernelMemory() int64 {
 
 // lookAtMemory decides by the bytes in use, and those that sockets hold in the kernel, whether new clients are refused.
 func (e *Engine) lookAtMemory(used uint64, sockets int64) {
-	limit := max(e.memory-sockets, e.memory/leastShare)
-	if e.shared && limit != e.goLimit {
+	memory := e.memory.Load()
+	limit := max(memory-sockets, memory/leastShare)
+	if e.shared.Load() && limit != e.goLimit {
 		e.goLimit = limit
 		debug.SetMemoryLimit(limit)
 	}
@@ -72,10 +73,10 @@ func (e *Engine) lookAtMemory(used uint64, sockets int64) {
 	switch was := e.crowded.Load(); {
 	case !was && percent >= crowdedAt:
 		e.crowded.Store(true)
-		e.log.Warn("memory is nearly spent; new clients are refused", slog.Uint64("used", used), slog.Int64("sockets", sockets), slog.Int64("memory", e.memory))
+		e.log.Warn("memory is nearly spent; new clients are refused", slog.Uint64("used", used), slog.Int64("sockets", sockets), slog.Int64("memory", memory))
 	case was && percent < roomyBelow:
 		e.crowded.Store(false)
-		e.log.Info("there is memory again; new clients are welcome", slog.Uint64("used", used), slog.Int64("memory", e.memory))
+		e.log.Info("there is memory again; new clients are welcome", slog.Uint64("used", used), slog.Int64("memory", memory))
 	}
 }
 

@@ -15,7 +15,9 @@ import (
 
 // New clients are refused while memory is nearly spent, and let in again when there is room, not at the same mark.
 func TestCrowded(t *testing.T) {
-	e := &Engine{memory: 1000, limit: 10, log: slog.New(slog.DiscardHandler)}
+	e := &Engine{log: slog.New(slog.DiscardHandler)}
+	e.memory.Store(1000)
+	e.limit.Store(10)
 	l := &loop{env: session.NewEnv(upstreamtest.NewLoop(1), nil, replay.New(1))}
 	g := &gate{engine: e, loop: l, port: session.NewPort(l.env, session.Port{
 		Secrets: session.NewSecrets(nil), Sites: &session.Sites{Default: &faketls.Profile{}}, Timing: &session.Timing{},
@@ -43,7 +45,9 @@ func TestCrowdedBySockets(t *testing.T) {
 	was := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(was)
 	const memory = 1 << 40
-	e := &Engine{memory: memory, shared: true, log: slog.New(slog.DiscardHandler)}
+	e := &Engine{log: slog.New(slog.DiscardHandler)}
+	e.memory.Store(memory)
+	e.shared.Store(true)
 	for i, c := range []struct {
 		used    uint64
 		sockets int64

@@ -13,12 +13,12 @@ const storeTime = time.Second // between two writes of the replay store: what ki
 
 // openStore opens the memory of handshakes, kept in the state directory when there is one.
 func (e *Engine) openStore() {
-	if e.set.StateDir == "" {
-		e.store = replay.New(int(e.set.ReplayMemory))
+	if e.set().StateDir == "" {
+		e.store = replay.New(int(e.set().ReplayMemory))
 		return
 	}
-	store, warnings := replay.Open(filepath.Join(e.set.StateDir, "replay"), replay.Options{
-		Memory: int(e.set.ReplayMemory), Now: time.Now().Unix(), Lock: reactor.LockFile,
+	store, warnings := replay.Open(filepath.Join(e.set().StateDir, "replay"), replay.Options{
+		Memory: int(e.set().ReplayMemory), Now: time.Now().Unix(), Lock: reactor.LockFile,
 	})
 	for _, w := range warnings {
 		e.log.Warn("copied handshakes of before the start may not be recognised", slog.Any("error", w))

@@ -34,53 +34,67 @@ type telegram struct {
 	done   chan struct{}
 }
 
-// openBook prepares the address book in middle mode: what the cache or files hold is there at once.
-func (e *Engine) openBook() error {
-	if !e.set.Middle() {
-		return nil
+// newBook prepares the address book when set wants middle proxies: what the cache or files hold is there at once.
+func (e *Engine) newBook(set *config.Settings) (*telegram, error) {
+	if !set.Middle() {
+		return nil, nil
 	}
-	o := refresh.Options{
-		Secret: e.set.TelegramSecret, ConfigV4: e.set.TelegramConfig, StateDir: e.set.StateDir,
-		PublicV4: e.set.PublicV4, PublicV6: e.set.PublicV6, LookupV4: e.set.PublicLookup, Log: e.log,
-	}
-	if e.set.MiddleV6 {
-		o.ConfigV6, o.LookupV6 = e.set.TelegramConfigV6, e.set.PublicLookup
-	}
-	book, err := refresh.New(o)
+	book, err := refresh.New(bookOptions(set, e.log))
 	if err != nil {
-		return fmt.Errorf("engine: Telegram's configuration: %w", err)
+		return nil, fmt.Errorf("engine: Telegram's configuration: %w", err)
 	}
-	e.book = &telegram{Refresher: book, done: make(chan struct{})}
-	return nil
+	return &telegram{Refresher: book, done: make(chan struct{})}, nil
 }
 
-// runBook hands every new address book to every loop, from now until Stop.
-func (e *Engine) runBook() {
-	if e.book == nil {
+func bookOptions(set *config.Settings, log *slog.Logger) refresh.Options {
+	o := refresh.Options{
+		Secret: set.TelegramSecret, ConfigV4: set.TelegramConfig, StateDir: set.StateDir,
+		PublicV4: set.PublicV4, PublicV6: set.PublicV6, LookupV4: set.PublicLookup, Log: log,
+	}
+	if set.MiddleV6 {
+		o.ConfigV6, o.LookupV6 = set.TelegramConfigV6, set.PublicLookup
+	}
+	return o
+}
+
+// runBook hands every new address book to every loop, from now until stop.
+func (e *Engine) runBook(t *telegram) {
+	if t == nil {
 		return
 	}
 	use := func(book *dcmap.Snapshot) {
 		for _, l := range e.loops {
-			_ = l.reactor.Post(func() { l.middle.Use(book) })
+			_ = l.reactor.Post(func() {
+				if e.book.Load() == t && l.middle != nil {
+					l.middle.Use(book)
+				}
+			})
 		}
 	}
-	e.book.Subscribe(use)
-	if book := e.book.Current(); book != nil {
+	t.Subscribe(use)
+	if book := t.Current(); book != nil {
 		use(book)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	e.book.cancel = cancel
+	t.cancel = cancel
 	go func() {
-		defer close(e.book.done)
-		e.book.Run(ctx)
+		defer close(t.done)
+		t.Run(ctx)
 	}()
 }
 
-// stopBook ends what runBook began and waits for it.
-func (e *Engine) stopBook() {
-	if e.book != nil && e.book.cancel != nil {
-		e.book.cancel()
-		<-e.book.done
+// stop ends what runBook began and waits for it.
+func (t *telegram) stop() {
+	if t != nil && t.cancel != nil {
+		t.cancel()
+		<-t.done
+	}
+}
+
+// force asks for a new secret.
+func (e *Engine) force() {
+	if t := e.book.Load(); t != nil {
+		t.Force()
 	}
 }
 
@@ -92,34 +106,36 @@ func linkOptions(o upstream.DialOptions) *upstream.DialOptions {
 	return &o
 }
 
-// newMiddle returns the links' router of a loop, nil in direct mode.
-func (e *Engine) newMiddle(i int, r upstream.Loop, dial *upstream.DialOptions) *middle.Router {
-	if e.book == nil {
-		return nil
-	}
+// middleOptions returns the options of a loop's links.
+func (e *Engine) middleOptions(l *loop, set *config.Settings, dial *upstream.DialOptions) middle.Options {
 	migrate := map[config.Migrate]middle.Migrate{
 		config.MigrateIdle: middle.Idle, config.MigrateAlways: middle.Always, config.MigrateNever: middle.Never,
-	}[e.set.Migrate]
+	}[set.Migrate]
 	filter := map[config.Filter]middle.Filter{
 		config.FilterFirst: middle.FilterFirst, config.FilterAlways: middle.FilterOn, config.FilterOff: middle.FilterOff,
-	}[e.set.FilterErrors]
-	return middle.NewRouter(r, middle.Options{
-		Index: uint8(i), Dial: dial, Proxied: len(e.set.UpstreamProxies) > 0, Families: e.set.MiddleFamilies(), Warm: middle.Warm(),
-		Migrate: migrate, Filter: filter, Budget: e.loopBudget(), Hard: e.set.QueueLimit, Stale: e.book.Force, Report: e.reporter(i, r),
+	}[set.FilterErrors]
+	o := middle.Options{
+		Index: uint8(l.index), Dial: dial, Proxied: len(set.UpstreamProxies) > 0, Families: set.MiddleFamilies(),
+		Migrate: migrate, Filter: filter, Budget: e.loopBudget(set), Hard: set.QueueLimit, Stale: e.force, Report: e.reporter(l.index, l.reactor),
 		Process: rpc.ProcessID{PID: uint16(os.Getpid()), Start: uint32(time.Now().Unix())},
-	})
+	}
+	if set.Middle() { // else the links that are left serve their streams and go
+		o.Warm = middle.Warm()
+	}
+	return o
 }
 
 // loopBudget is how many bytes may wait for clients on one loop.
-func (e *Engine) loopBudget() int {
-	if e.memory <= 0 {
+func (e *Engine) loopBudget(set *config.Settings) int {
+	memory := e.memory.Load()
+	if memory <= 0 {
 		return 0 // the router's own default
 	}
-	loops := max(e.set.Loops, 1)
-	if e.set.Loops == 0 {
+	loops := max(set.Loops, 1)
+	if set.Loops == 0 {
 		loops = len(reactor.CPUs())
 	}
-	return int(min(e.memory/int64(queueShare*loops), math.MaxInt32))
+	return int(min(memory/int64(queueShare*loops), math.MaxInt32))
 }
 
 // reporter logs links that failed, not more often than is readable.

@@ -120,6 +120,18 @@ func (l *Listener) AddrPort() netip.AddrPort { return l.ip }
 // FD returns the descriptor, -1 when closed. It stays the listener's.
 func (l *Listener) FD() int { return l.fd }
 
+// Set changes the options that accepted sockets inherit, for sockets yet to come. Options that are zero now stay as they were set
+// before. From any goroutine.
+func (l *Listener) Set(o ListenOptions, log *slog.Logger) {
+	if l.fd < 0 {
+		return
+	}
+	if l.ip.IsValid() {
+		setOptions(l.fd, l.addr, o, log)
+	}
+	_ = unix.Listen(l.fd, o.backlog()) // on a listening socket it changes the length of the queue
+}
+
 // Dup returns a copy of the descriptor to hand to another process. The path of a unix socket is not
 // removed on Close any more.
 func (l *Listener) Dup() (*os.File, error) {

@@ -336,6 +336,13 @@ func (r *Reactor) Adopt(fd int, h upstream.Handler) (upstream.Socket, error) {
 	return r.open(fd, h), nil
 }
 
+// SetStall changes Options.StallTime, for queues that move from now on. On the loop.
+func (r *Reactor) SetStall(ms int64) {
+	if ms > 0 {
+		r.opts.StallTime = ms
+	}
+}
+
 // Stats returns the counters. On the loop.
 func (r *Reactor) Stats() Stats {
 	s := r.stats

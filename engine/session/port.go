@@ -1,6 +1,7 @@
 package session
 
 import (
+	"slices"
 	"strings"
 
 	"epoxy/codec"
@@ -53,6 +54,11 @@ func NewDerived(list []Secret, salt []byte) *Secrets {
 	return s
 }
 
+// Has reports whether a client that came in by another set's secret would be let in by this one too.
+func (s *Secrets) Has(secret *Secret) bool {
+	return slices.ContainsFunc(s.list, func(o Secret) bool { return o.Key == secret.Key })
+}
+
 // Len returns how many secrets there are.
 func (s *Secrets) Len() int { return len(s.list) }
 
@@ -76,6 +82,7 @@ const (
 type Port struct {
 	// Fixed after start, shared with the other loops' Ports of this listener.
 	Name        string
+	Place       string // where it listens; the same for the Ports that a reload puts in each other's place
 	Allow       codec.Protocols
 	Tag         *rpc.Tag // the ad tag of its clients; nil is none
 	Secrets     *Secrets

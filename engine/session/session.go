@@ -101,6 +101,12 @@ func (s *Session) begin(now int64) {
 	s.socket.SetTimer(s.deadline)
 }
 
+// Port returns the port as it was when the client came.
+func (s *Session) Port() *Port { return s.port }
+
+// Secret returns the secret that fitted, nil before one did.
+func (s *Session) Secret() *Secret { return s.secret }
+
 // State returns where the session stands.
 func (s *Session) State() State { return s.state }
 
@@ -257,6 +263,9 @@ func (s *Session) hasty(why codec.Reason) bool {
 	}
 	return false
 }
+
+// Expel ends a live session for a reason of the operator's: what is queued still leaves. On the loop.
+func (s *Session) Expel(why codec.Reason) { s.end(why) }
 
 // drop gives back everything but the socket.
 func (s *Session) drop(why codec.Reason) {

@@ -35,6 +35,15 @@ func New(loop upstream.Loop, proxies []Proxy, o Options) *Loop {
 	return l
 }
 
+// Proxies returns the proxies in their order.
+func (l *Loop) Proxies() []Proxy {
+	all := make([]Proxy, 0, len(l.routes))
+	for i := range l.routes {
+		all = append(all, l.routes[i].Proxy)
+	}
+	return all
+}
+
 // Dial starts a connection to a TCP address through a proxy; to a unix socket it goes directly. See upstream.Loop. h
 // hears Opened with the socket that Dial returned, whose Local is where the target sees us when the proxy said it; what
 // it hears later may name the proxy's own socket, which is the same connection. Closed before Opened brings a reason of
