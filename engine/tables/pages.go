@@ -77,7 +77,7 @@ func (p *pages) walk(id uint64) error {
 	}
 	for i := range count {
 		at := headSize + i*elementSize
-		child := uint64(0)
+		var child uint64
 		switch flags {
 		case branchPage:
 			child = binary.NativeEndian.Uint64(page[at+8:])
