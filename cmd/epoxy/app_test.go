@@ -191,7 +191,7 @@ func TestUsageErrors(t *testing.T) {
 	}{
 		{"run --lisen :443", []string{"epoxy: there is no flag --lisen; epoxy run --help"}},
 		{"run --listen", []string{"epoxy: --listen needs a value"}},
-		{"run --loops x --admin 0.0.0.0:1", []string{`epoxy: --loops "x": is not a number`, `epoxy: --admin "0.0.0.0:1": the door has no password`}},
+		{"run --loops x --admin 0.0.0.0:1", []string{`epoxy: --loops "x": is not a number`, `epoxy: --admin "0.0.0.0:1": without --admin-token the door opens on loopback only`}},
 		{"run --tag 00 --tag-optional", []string{`epoxy: --tag "00": is not an ad tag; write the 32 hex digits`, `epoxy: --tag-optional: there is no tag; add --tag`}},
 		{"run " + testKey, []string{"epoxy run takes flags only"}},
 		{"run -secret=" + testKey, []string{"two dashes"}},

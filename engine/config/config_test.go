@@ -95,6 +95,8 @@ func TestEveryFlag(t *testing.T) {
 		{"clock-window", "300", "5m0s", func(s *Settings) any { return s.ClockWindow }},
 		{"state-dir", "/tmp/x", "/tmp/x", func(s *Settings) any { return s.StateDir }},
 		{"admin", "unix:/run/a", "unix:/run/a", func(s *Settings) any { return s.Admin }},
+		{"admin-token", "0123456789abcdef", "true ...", func(s *Settings) any { return fmt.Sprint(s.AdminToken == "0123456789abcdef", " ", s.AdminToken) }},
+		{"admin-mode", "0660", "-rw-rw----", func(s *Settings) any { return s.AdminMode }},
 		{"log-level", "debug", "DEBUG", func(s *Settings) any { return s.LogLevel }},
 		{"log-format", "json", "json", func(s *Settings) any { return s.LogFormat }},
 		{"bind-v4", "10.0.0.1", "10.0.0.1", func(s *Settings) any { return s.BindV4 }},
@@ -182,7 +184,7 @@ func TestWrongValues(t *testing.T) {
 	for flag, text := range map[string]string{
 		"listen": "443", "allow": "dd", "domain": "a b c d", "upstream": "sideways", "dc": "2=example.com:443", "default-dc": "0", "prefer": "v4",
 		"loops": "many", "pin": "maybe", "max-clients": "-1", "handshake-timeout": "0", "first-byte-timeout": "0s", "idle-timeout": "x",
-		"stall-timeout": "-5s", "compact-after": "soon", "drain": "1y", "clock-window": "0", "admin": "0.0.0.0:8888", "log-level": "loud",
+		"stall-timeout": "-5s", "compact-after": "soon", "drain": "1y", "clock-window": "0", "admin": "0.0.0.0:8888", "admin-mode": "1777", "log-level": "loud",
 		"log-format": "xml", "bind-v4": "::1", "bind-v6": "10.0.0.1", "interface": "not an interface", "fwmark": "-1", "backlog": "0",
 		"defer-accept": "1500ms", "notsent-lowat": "big", "user-timeout": "?", "keepalive": "60s", "upstream-rcvbuf": "1G",
 		"tag": "abc", "tag-optional": "perhaps", "telegram-secret": "ftp://a/b", "telegram-config": "https:///x", "telegram-config-v6": "file://x",

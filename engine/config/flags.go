@@ -197,7 +197,7 @@ func (r registrar) operating() {
 	s := r.s
 	r.stateDir()
 	r.boolean(&s.ShowSecrets, "show-secrets", "print links with their secrets at start, instead of masked")
-	scalar(r, &s.Admin, "admin", "ADDR", parseAdmin, Endpoint.String, "the operator's door (metrics, health, profiles): a loopback address, unix:/path, or off")
+	r.door()
 	scalar(r, &s.LogLevel, "log-level", "LEVEL", parseLevel, showLevel, "least level that is logged: debug, info, warn, error")
 	scalar(r, &s.LogFormat, "log-format", "FORMAT", func(t string) (LogFormat, error) { return parseWord[LogFormat](formatWords, t) }, LogFormat.String, "log lines as text or json")
 }

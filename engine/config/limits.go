@@ -3,7 +3,7 @@ package config
 import "time"
 
 // Defaults. The listener's is a port that needs no privilege, so that a first start just works; a real install says
-// --listen :443, where the TLS costume belongs. The door's is loopback: it has no password yet.
+// --listen :443, where the TLS costume belongs. The door's is loopback, which asks for no token.
 const (
 	DefaultListen = ":1443"
 	DefaultAdmin  = "127.0.0.1:8888"
@@ -30,6 +30,7 @@ const (
 	defaultProxyTimeout     = 500 * time.Millisecond
 	defaultReplayMemory     = 64 << 20
 	defaultQueueLimit       = 1 << 20 // DESIGN section 5
+	defaultAdminMode        = 0o600   // whoever opens the socket may do everything
 )
 
 // Telegram's own addresses of what middle proxies need (spec upstream-protocols 1.1).
@@ -62,4 +63,6 @@ const (
 	minQueueLimit = 128 << 10 // a session stops its source at 64 KiB
 	minMemory     = 64 << 20
 	maxMemory     = 64 << 40
+	minToken      = 16 // bytes: others may guess as fast as HTTP goes
+	maxToken      = 512
 )

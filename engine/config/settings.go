@@ -7,6 +7,7 @@
 package config
 
 import (
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"slices"
@@ -81,8 +82,10 @@ type Settings struct {
 	Keepalive    Keepalive
 
 	// Operating.
-	StateDir    string   // what must survive a restart; empty until DefaultStateDir fills it
-	Admin       Endpoint // the operator's door; the zero Endpoint is off
+	StateDir    string      // what must survive a restart; empty until DefaultStateDir fills it
+	Admin       Endpoint    // the operator's door; the zero Endpoint is off
+	AdminToken  Token       // what it asks for; empty is nothing
+	AdminMode   fs.FileMode // of its unix socket
 	LogLevel    slog.Level
 	LogFormat   LogFormat
 	ShowSecrets bool   // print secrets whole where links are printed
@@ -125,6 +128,7 @@ func Default() *Settings {
 		UserTimeout:      defaultUserTimeout,
 		Keepalive:        Keepalive{Idle: defaultKeepIdle, Interval: defaultKeepInterval, Count: defaultKeepCount},
 		Admin:            mustEndpoint(DefaultAdmin),
+		AdminMode:        defaultAdminMode,
 		LogLevel:         slog.LevelInfo,
 		LogFormat:        LogText,
 	}

@@ -191,14 +191,3 @@ func (c *checker) timings() {
 		c.wrong("defer-accept", short(c.DeferAccept), "is not in whole seconds", "write 0, 1s, 2s, ...")
 	}
 }
-
-func (c *checker) door() {
-	if a := c.Admin.Addr; a.IsValid() && !a.Addr().IsLoopback() {
-		c.wrong("admin", c.Admin.String(), "the door has no password, so it opens on loopback only", "write 127.0.0.1:8888, [::1]:8888, unix:/path or off")
-	}
-	for _, l := range c.Listen {
-		if !c.Admin.IsZero() && l.overlaps(c.Admin) {
-			c.wrong("admin", c.Admin.String(), "clients connect there ("+c.where("listen")+" "+l.Endpoint.String()+")", "choose another port")
-		}
-	}
-}
