@@ -127,63 +127,75 @@ func TestFrontProfiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, dc := telegram(t, faketg.Faults{})
-	for _, c := range []struct {
+	cases := []*struct {
 		name   string
 		signer crypto.Signer
 		conf   *tls.Config
 		group  faketls.Group // GroupNone: the site cannot be imitated
+		web    *web
+		proxy  *house
 	}{
-		{"RSA", rsaKey, &tls.Config{}, faketls.X25519MLKEM768},
-		{"ECDSA", ecKey, &tls.Config{}, faketls.X25519MLKEM768},
-		{"x25519 alone", ecKey, &tls.Config{CurvePreferences: []tls.CurveID{tls.X25519}}, faketls.X25519},
-		{"TLS 1.2", rsaKey, &tls.Config{MaxVersion: tls.VersionTLS12}, faketls.GroupNone},
-	} {
+		{name: "RSA", signer: rsaKey, conf: &tls.Config{}, group: faketls.X25519MLKEM768},
+		{name: "ECDSA", signer: ecKey, conf: &tls.Config{}, group: faketls.X25519MLKEM768},
+		{name: "x25519 alone", signer: ecKey, conf: &tls.Config{CurvePreferences: []tls.CurveID{tls.X25519}}, group: faketls.X25519},
+		{name: "TLS 1.2", signer: rsaKey, conf: &tls.Config{MaxVersion: tls.VersionTLS12}},
+	}
+	for _, c := range cases { // all are measured at the same time
+		c.web = newWeb(t, c.signer, c.conf)
+		set := fronted(c.web.site)
+		set.FrontMeasure, set.DC = time.Hour, settings(dc).DC
+		c.proxy = start(t, set)
+	}
+	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			w := newWeb(t, c.signer, c.conf)
-			set := fronted(w.site)
-			set.FrontMeasure, set.DC = time.Hour, settings(dc).DC
-			h := start(t, set)
-			w.visits(t, h.addr, max(tls.VersionTLS12, map[bool]uint16{true: tls.VersionTLS13}[c.group != faketls.GroupNone]))
+			w, h := c.web, c.proxy
+			version := uint16(tls.VersionTLS13)
+			if c.group == faketls.GroupNone {
+				version = tls.VersionTLS12
+			}
+			w.visits(t, h.addr, version)
 			mustPing(t, dial(t, h.addr, ways[3], 2), 64) // measured or not
 			eventually(t, func() bool { return !h.FrontStatus()[0].Measured.IsZero() }, func() string {
 				return "the front is not measured: " + h.FrontStatus()[0].Err
 			})
-			st := h.FrontStatus()[0]
-			answer := func() faketls.Answer {
-				hello := greet(t, nil)
-				return learn(t, wantFlight(t, stranger(t, h.addr, hello), hello), hello)
-			}
 			if c.group == faketls.GroupNone {
-				if st.TLS13 || !st.TLS12 || len(st.Warnings) == 0 {
+				if st := h.FrontStatus()[0]; st.TLS13 || !st.TLS12 || len(st.Warnings) == 0 {
 					t.Errorf("%+v", st)
 				}
-				_ = answer()
-				return
+			} else {
+				w.imitated(t, h, c.group)
 			}
-			own := w.own(t)
-			alike := func(a faketls.Answer) bool {
-				return a.Suite == own.Suite && a.Group == c.group && a.Group == own.Group && a.VersionsFirst == own.VersionsFirst &&
-					a.Sum >= st.FirstFlight && a.Sum <= st.FirstFlight+slack && a.Records == 1
-			}
-			var last faketls.Answer
-			eventually(t, func() bool { last = answer(); return alike(last) }, func() string {
-				return fmt.Sprintf("clients get %+v, the front says %+v and was measured as %+v", last, own, st)
-			})
-			for range 5 {
-				if a := answer(); !alike(a) {
-					t.Errorf("clients get %+v, the front says %+v and was measured as %+v", a, own, st)
-				}
-			}
-			if diff := own.Sum - st.FirstFlight; diff < -slack || diff > slack || st.FirstFlight < faketls.MinAppData {
-				t.Errorf("measured %d bytes, the front sends %d", st.FirstFlight, own.Sum)
-			}
-			w.visits(t, h.addr, tls.VersionTLS13)
+			w.visits(t, h.addr, version)
 			mustPing(t, dial(t, h.addr, ways[3], 2), 64)
 			if n := h.snapshot().Sum().Handshakes[codec.TLS]; n != 2 {
 				t.Errorf("%d clients, not 2", n)
 			}
 		})
+	}
+}
+
+// imitated wants h, which has measured the site, to answer as the site itself does.
+func (w *web) imitated(t *testing.T, h *house, group faketls.Group) {
+	t.Helper()
+	st, own := h.FrontStatus()[0], w.own(t)
+	if diff := own.Sum - st.FirstFlight; diff < -slack || diff > slack || st.FirstFlight < faketls.MinAppData {
+		t.Errorf("measured %d bytes, the front sends %d", st.FirstFlight, own.Sum)
+	}
+	var last faketls.Answer
+	alike := func() bool {
+		hello := greet(t, nil)
+		last = learn(t, wantFlight(t, stranger(t, h.addr, hello), hello), hello)
+		return last.Suite == own.Suite && last.Group == group && own.Group == group && last.VersionsFirst == own.VersionsFirst &&
+			last.Sum >= st.FirstFlight && last.Sum <= st.FirstFlight+slack && last.Records == 1
+	}
+	what := func() string {
+		return fmt.Sprintf("clients get %+v, the front says %+v and was measured as %+v", last, own, st)
+	}
+	eventually(t, alike, what) // the loops hear of it a moment later
+	for range 5 {
+		if !alike() {
+			t.Error(what())
+		}
 	}
 }
 
