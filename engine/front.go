@@ -213,11 +213,16 @@ func (e *Engine) FrontStatus() (all []scout.Status) {
 	return all
 }
 
-// warnFronts says once what a set-up without fronts means.
+// warnFronts says once what a set-up gives away.
 func (e *Engine) warnFronts() {
 	for _, p := range e.set().Listen {
-		if len(p.Fronts) == 0 && p.Allow.Has(codec.TLS) {
+		switch {
+		case !p.Allow.Has(codec.TLS):
+		case len(p.Fronts) == 0:
 			e.log.Warn("strangers on this port are read into silence; a web site behind it (--front) would hide it better", slog.String("port", p.Name))
+			return
+		case p.Allow.Has(codec.Secure) || p.Allow.Has(codec.Classic):
+			e.log.Warn("this port also takes openings without TLS, so short input that is no TLS meets the front later than it would meet the site; --allow tls hides it better", slog.String("port", p.Name))
 			return
 		}
 	}

@@ -84,7 +84,7 @@ func badInputs() []badInput {
 		{"row 2 eight wrong bytes", tls, early, said(noise(8)), front, discard, codec.ReasonNotTLS, late},
 		{"row 2 the start of a hello", 0, early, said([]byte{0x16, 3, 1, 2, 0, 1}), front, discard, late, late},
 		{"row 3 HTTP", tls, early, said(http), front, discard, codec.ReasonNotTLS, late},
-		{"row 3 HTTP where bytes may be bare", 0, early, said(http), front, none, late, 0},
+		{"row 3 HTTP where bytes may be bare", 0, nil, said(http), front, none, codec.ReasonNotTLS, 0},
 		{"row 4 64 random bytes", 0, nil, said(noise(64)), front, discard, bad, bad},
 		{"row 5 63 random bytes and FIN", 0, nil, then(noise(63)), frontFIN, finished, codec.ReasonClientClosed, codec.ReasonClientClosed},
 		{"row 6 wrong secret", 0, nil, opens(wrongKey, codec.Padded), front, discard, bad, bad},

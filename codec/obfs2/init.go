@@ -85,6 +85,19 @@ func Forbidden(random []byte) bool {
 		binary.LittleEndian.Uint32(random[4:]) == 0
 }
 
+// Foreign reports that p begins as HTTP or SSH do, with which no official client's opening ever begins and any other's once
+// in a thousand million: what waits for more of it as an opening shows that it is no web server.
+func Foreign(p []byte) bool {
+	if len(p) < 4 {
+		return false
+	}
+	switch binary.LittleEndian.Uint32(p) {
+	case wordHEAD, wordPOST, wordGET, wordOPTI, wordSSH:
+		return true
+	}
+	return false
+}
+
 // ClientInit builds the 64 wire bytes of an opening from 64 random bytes, and the client's two streams: up continues
 // at 64, down starts at 0. secret nil is straight to a DC. t is one of the three transports. ok is false when random
 // is Forbidden: draw again.

@@ -23,6 +23,7 @@ const (
 	wordPOST         = 0x54534f50
 	wordGET          = 0x20544547
 	wordOPTI         = 0x4954504f
+	wordSSH          = 0x2d485353
 	wordPadded       = 0xdddddddd
 	wordIntermediate = 0xeeeeeeee
 	byteAbridged     = 0xef

@@ -15,6 +15,9 @@ type Env struct {
 	Front  upstream.Router // towards the front; nil discards strangers instead
 	Gone   func()          // called once for each session that ended; nil is nothing
 
+	// Admit is asked about every opening with a good secret; nil lets everybody in.
+	Admit Admission
+
 	// Strangers is told of each stranger, why it is one and what it sent; p lives until the call returns. nil is nothing.
 	Strangers func(why codec.Reason, p []byte)
 
@@ -25,6 +28,7 @@ type Env struct {
 	Count    Counters
 	digester *faketls.Digester
 	derived  faketls.Key // of the secret and SNI that were tried last
+	name     [255]byte   // the SNI of the hello that is being checked, in lower case
 	join     []byte      // where hellos of several records are put together
 	budget   int64       // secrets that long scans may still try
 	budgetAt int64       // loop time of the last refill

@@ -107,6 +107,10 @@ func (s *Session) resume() {
 
 // init opens a bare obfuscated2 init: 64 bytes, then the stream.
 func (s *Session) init(p []byte) bool {
+	if s.port.fronts() && obfs2.Foreign(p) {
+		s.stranger(codec.ReasonNotTLS, p)
+		return true
+	}
 	if len(p) < obfs2.InitSize {
 		return false
 	}
@@ -136,6 +140,11 @@ func (s *Session) init(p []byte) bool {
 	case env.Replay.Seen(replay.Opening, obfs2.ReplayKey(opening), env.Loop.Unix()):
 		s.stranger(codec.ReasonReplay, p)
 	default:
+		if why := s.admit(proto, nil); why != codec.ReasonNone {
+			env.Count.Strangers[why]++
+			s.end(why)
+			return true
+		}
 		s.in, s.out = obfs2.Accept(opening, &entry.Key)
 		s.open(proto, p[obfs2.InitSize:])
 	}
@@ -161,8 +170,7 @@ func (s *Session) hello(p []byte) bool {
 	if len(h.Record) != used { // several records: keep the grown scratch
 		env.join = h.Record[:0]
 	}
-	var name [255]byte
-	sni := lower(&name, h.SNI)
+	sni := lower(&env.name, h.SNI)
 	entry, key, unix, v := s.author(&h, sni)
 	switch v {
 	case again:
@@ -187,6 +195,10 @@ func (s *Session) hello(p []byte) bool {
 	}
 	if env.Replay.Seen(replay.Hello, h.Random[:16], now) {
 		s.stranger(codec.ReasonReplay, p)
+		return true
+	}
+	if why := s.admit(codec.TLS, sni); why != codec.ReasonNone {
+		s.stranger(why, p)
 		return true
 	}
 	s.avoidTrap(&choice, &h)

@@ -49,6 +49,11 @@ func (s *Session) up(p []byte) {
 func (s *Session) carry(p []byte) {
 	s.in.XOR(p, p)
 	s.port.env.Count.BytesUp += uint64(len(p))
+	if a := s.account; a != nil {
+		if a.Up.Bytes += uint64(len(p)); a.Up.Bytes > a.Up.Stop {
+			s.restUp()
+		}
+	}
 	s.send(p)
 }
 
@@ -71,10 +76,10 @@ func (s *Session) Deliver(p []byte) {
 	switch {
 	case s.state == Front:
 	case s.flags&inTLS == 0:
-		s.port.env.Count.BytesDown += uint64(len(p))
+		s.charge(len(p))
 		s.out.XOR(p, p)
 	default:
-		s.port.env.Count.BytesDown += uint64(len(p))
+		s.charge(len(p))
 		if s.flags&ramping != 0 {
 			s.rewind()
 		}
@@ -88,11 +93,23 @@ func (s *Session) Deliver(p []byte) {
 	}
 }
 
+// charge counts n bytes to the client.
+func (s *Session) charge(n int) {
+	s.port.env.Count.BytesDown += uint64(n)
+	if a := s.account; a != nil {
+		if a.Down.Bytes += uint64(n); a.Down.Bytes > a.Down.Stop {
+			s.restDown()
+		}
+	}
+}
+
 // SendDrained lets a held client go on.
 func (s *Session) SendDrained() {
 	if s.flags&held != 0 {
 		s.flags &^= held
-		s.socket.Resume()
+		if s.flags&restsUp == 0 {
+			s.socket.Resume()
+		}
 	}
 }
 

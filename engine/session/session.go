@@ -16,6 +16,7 @@ import (
 	"epoxy/codec/buf"
 	"epoxy/codec/faketls"
 	"epoxy/codec/obfs2"
+	"epoxy/engine/quota"
 	"epoxy/upstream"
 )
 
@@ -51,6 +52,8 @@ const (
 	atEOF                       // the client sent FIN
 	grounded                    // the flight waits in part for its time
 	ramping                     // records to the client start small
+	restsUp                     // the client is paused for its secret's rate
+	restsDown                   // the stream is paused for its secret's rate
 )
 
 // Session is one client. It is the Handler of the client's socket and the Sink of its stream; its loop alone
@@ -60,11 +63,13 @@ type Session struct {
 	socket   upstream.Socket
 	stream   upstream.Stream // nil before Relay or Front, and after the end
 	port     *Port
-	part     *buf.Buffer // an opening that is not whole yet, or a flight that waits; else nil
-	extra    *extra      // nil for most
-	secret   *Secret     // that fitted; nil before
-	active   int64       // loop time of the last byte; of accept before the first
-	deadline int64       // loop time when the opening has to be whole, or the talk with the front over
+	part     *buf.Buffer    // an opening that is not whole yet, or a flight that waits; else nil
+	extra    *extra         // nil for most
+	secret   *Secret        // that fitted; nil before
+	pass     *Pass          // nil before it was admitted, and where nobody is asked
+	account  *quota.Account // the pass's; counts its bytes, nil for none
+	active   int64          // loop time of the last byte; of accept before the first
+	deadline int64          // loop time when the opening has to be whole, or the talk with the front over
 	records  faketls.Reader
 	cursor   uint32 // secrets tried, or bytes swallowed from a stranger
 	client   uint32 // hash of the client's address
@@ -161,7 +166,9 @@ func (s *Session) EOF(upstream.Socket) {
 func (s *Session) Drained(upstream.Socket) {
 	if s.flags&blocked != 0 && s.stream != nil {
 		s.flags &^= blocked
-		s.stream.Resume()
+		if s.flags&restsDown == 0 {
+			s.stream.Resume()
+		}
 	}
 }
 
@@ -275,6 +282,7 @@ func (s *Session) drop(why codec.Reason) {
 		st.Close(why)
 	}
 	s.forget()
+	s.leavePass()
 	s.spent()
 	s.in.Wipe()
 	s.out.Wipe()

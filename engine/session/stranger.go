@@ -12,6 +12,7 @@ import (
 func (s *Session) stranger(why codec.Reason, p []byte) {
 	env := s.port.env
 	s.note(why, p)
+	s.leavePass()
 	if s.flags&held != 0 {
 		s.flags &^= held
 		s.socket.Resume()
