@@ -99,6 +99,13 @@ func TestConclude(t *testing.T) {
 			[]Result{result(2, codec.Secure, 0, StepAnswer, AnswerClosed), result(4, codec.TLS, 0, StepAnswer, None)},
 			[]string{"answer answer_closed", "ok"},
 		},
+		"not allowed, and a datacenter is down": {
+			[]Result{
+				result(2, codec.Secure, 0, StepAnswer, AnswerSilent), result(2, codec.TLS, 0, StepAnswer, None),
+				result(4, codec.Secure, 0, StepAnswer, AnswerForeign), result(4, codec.TLS, 0, StepAnswer, AnswerClosed),
+			},
+			[]string{"answer not_allowed", "ok", "answer not_allowed", "answer dc_down"},
+		},
 		"refused at times": {
 			[]Result{result(2, codec.Secure, 0, StepDial, Refused), result(2, codec.Secure, 0, StepAnswer, None)},
 			[]string{"dial refused", "ok"},

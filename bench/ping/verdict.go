@@ -20,6 +20,13 @@ func conclude(all []Result) {
 		}
 		flights = flights || r.flight()
 	}
+	var refused [codec.TLS + 1]bool // protocols in which no datacenter answered, one of them in another
+	for i := range all {
+		r := &all[i]
+		if !works[r.Protocol] && answers[r.DC] {
+			refused[r.Protocol] = true
+		}
+	}
 	for i := range all {
 		r := &all[i]
 		_, e := r.Failed()
@@ -40,7 +47,7 @@ func conclude(all []Result) {
 			switch {
 			case works[r.Protocol] && e.Fault != AnswerForeign:
 				e.become(DCDown, r)
-			case !works[r.Protocol] && answers[r.DC]:
+			case refused[r.Protocol]:
 				e.become(NotAllowed, r)
 			}
 		default: // the others speak for themselves

@@ -9,7 +9,7 @@ import (
 
 // word writes what was seen at r, and what it hints at.
 func (e *Error) word(r *Result) {
-	clock := "this machine's clock is wrong (it says " + e.at.UTC().Format("2006-01-02 15:04:05") + " UTC)"
+	clock := "this machine's clock is wrong (it says " + e.at.UTC().Format("2006-01-02 15:04") + " UTC)"
 	switch e.Fault {
 	case None:
 	case NoName:
@@ -61,12 +61,12 @@ func (e *Error) word(r *Result) {
 		e.Seen = fmt.Sprintf("Telegram answered with transport error %d", e.Code)
 		e.Hint = transportHint(e.Code)
 	case NotAllowed:
-		e.Hint = "the secret is right, as other protocols work: " + r.Protocol.String() + " is not allowed at this port"
+		e.Hint = "the secret is right, as other protocols work, so " + r.Protocol.String() + " is not allowed at this port"
 		if r.Protocol == codec.TLS {
 			e.Hint += ", or " + clock
 		}
 	case DCDown:
-		e.Hint = fmt.Sprintf("secret and protocol are right: the proxy does not reach datacenter %d; look into its log", r.DC)
+		e.Hint = "secret and protocol are right, as other datacenters answer, so the proxy does not reach this one; look into its log"
 	case WrongClock:
 		e.Hint = "the secret is right, as other protocols work, but this machine's clock is " + shift(e.ahead) + " Telegram's; set it"
 	case Interrupted:
@@ -79,10 +79,9 @@ func (e *Error) word(r *Result) {
 // unanswered is why an opening got no answer.
 func unanswered(r *Result) string {
 	if r.Protocol == codec.TLS {
-		return fmt.Sprintf("the secret is right, so the proxy does not reach datacenter %d; look into its log", r.DC)
+		return "the secret is right, so the proxy does not reach the datacenter; look into its log"
 	}
-	return fmt.Sprintf("the secret is wrong, %s is not allowed at this port, it is no MTProxy, or the proxy does not reach datacenter %d",
-		r.Protocol, r.DC)
+	return "the secret is wrong, " + r.Protocol.String() + " is not allowed at this port, it is no MTProxy, or the proxy does not reach the datacenter"
 }
 
 // shift says how a clock that is ahead by d differs.

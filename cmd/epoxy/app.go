@@ -13,12 +13,14 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"epoxy/bench/ping"
 	"epoxy/engine/config"
 	"epoxy/engine/stats"
 )
 
 // app is what the commands see of the world, so that a test can be the world.
 type app struct {
+	in        io.Reader
 	out, errs io.Writer
 	terminal  bool // out is one
 	environ   []string
@@ -29,6 +31,7 @@ type app struct {
 	signals   <-chan os.Signal           // SIGINT and SIGTERM
 	build     stats.Build
 	engine    func(*config.Settings, *slog.Logger) (proxy, error)
+	pinger    func(context.Context, ping.Target, ping.Options) []ping.Result
 }
 
 // proxy is what run needs of an engine.Engine.
@@ -103,7 +106,7 @@ It makes a secret, keeps it, prints the links and serves until SIGTERM.`,
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 120 "))
 	root.SetVersionTemplate(a.versionText())
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(a.run(), a.link(), a.secret(), a.version())
+	root.AddCommand(a.run(), a.link(), a.secret(), a.ping(), a.version())
 	return root
 }
 

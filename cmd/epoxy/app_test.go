@@ -96,7 +96,7 @@ func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{out: &text{}, errs: &text{}, signal: make(chan os.Signal, 2), engine: newFake()}
 	w.app = app{
-		out: w.out, errs: w.errs, uid: 1000, getenv: func(string) string { return "" },
+		in: strings.NewReader(""), out: w.out, errs: w.errs, uid: 1000, getenv: func(string) string { return "" },
 		random: strings.NewReader(strings.Repeat("0123456789abcdeF", 4)),
 		addrs: func() ([]net.Addr, error) {
 			return []net.Addr{
@@ -170,7 +170,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("the help of run lacks %s", want)
 		}
 	}
-	for _, cmd := range []string{"link", "secret"} {
+	for _, cmd := range []string{"link", "secret", "ping"} {
 		w := newWorld(t)
 		if code := w.do(cmd, "--help"); code != exitOK || !strings.Contains(w.out.String(), "epoxy "+cmd) || !strings.Contains(w.out.String(), "Examples:") {
 			t.Errorf("%s --help: exit %d, %s", cmd, code, w.out)
@@ -204,6 +204,22 @@ func TestUsageErrors(t *testing.T) {
 		{"secret --kind dd --domain a.example", []string{`--kind "dd": carries no domain`}},
 		{"secret --domain a..example", []string{`--domain "a..example"`}},
 		{"link", []string{"there is no secret; give --secret"}},
+		{"ping", []string{"there is no proxy to ping; give its link, or --server"}},
+		{"ping -", []string{"standard input: is empty"}},
+		{"ping " + testKey, []string{"the link: not a tg://proxy or https://t.me/proxy link"}},
+		{"ping a " + testKey, []string{"takes one link; put it in quotes"}},
+		{"ping tg://proxy?server=a&port=0&secret=" + testKey, []string{"the link: a link without a port"}},
+		{"ping tg://proxy?server=a%1b[2J&port=1&secret=" + testKey, []string{"characters that no name has"}},
+		{"ping tg://proxy?server=a&port=1&secret=" + testKey + " --server b", []string{"give one of both"}},
+		{"ping --server a --secret x" + testKey, []string{"--secret: is no secret: "}},
+		{"ping --server a --port 65536 --secret " + testKey, []string{`--port "65536": is not a port`}},
+		{"ping --server a --secret " + testKey + " --protocol tls", []string{"add --domain www.example.com"}},
+		{"ping --server a --secret " + testKey + " --protocol md5", []string{`--protocol "md5": write auto, all`}},
+		{"ping --server a --secret " + testKey + " --domain a..example", []string{`--domain "a..example": `}},
+		{"ping --server a --secret " + testKey + " --dc 1,x", []string{`--dc "1,x": is no list of datacenters`}},
+		{"ping --server a --secret " + testKey + " --dc 40000", []string{`--dc "40000"`}},
+		{"ping --server a --secret " + testKey + " --count 0", []string{`--count "0": write 1 to 1000`}},
+		{"ping --server a --secret " + testKey + " --timeout 0s", []string{`--timeout "0s": is no time`}},
 	} {
 		w := newWorld(t)
 		code := w.do(strings.Fields(c.args)...)

@@ -1,4 +1,4 @@
-// Command epoxy is the program: run, link, secret, version.
+// Command epoxy is the program: run, link, secret, ping, version.
 package main
 
 import (
@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"epoxy/bench/ping"
 	"epoxy/engine"
 	"epoxy/engine/config"
 )
@@ -20,10 +21,11 @@ func main() {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	a := &app{
-		out: os.Stdout, errs: os.Stderr, terminal: isTerminal(os.Stdout),
+		in: os.Stdin, out: os.Stdout, errs: os.Stderr, terminal: isTerminal(os.Stdout),
 		environ: os.Environ(), getenv: os.Getenv, uid: os.Geteuid(),
 		random: rand.Reader, addrs: net.InterfaceAddrs, signals: signals, build: buildOf(version),
 		engine: func(s *config.Settings, log *slog.Logger) (proxy, error) { return engine.New(s, log) },
+		pinger: ping.Run,
 	}
 	os.Exit(a.main(os.Args[1:]))
 }
