@@ -51,6 +51,7 @@ var floors = map[string]place{
 	"engine/stats":          {floor: 5},
 	"engine/admin":          {floor: 5},
 	"engine":                {floor: 6},
+	"engine/doctor":         {floor: 6},
 	"bench/load":            {floor: 7},
 	"bench/probe":           {floor: 7},
 	"bench/ping":            {floor: 7},

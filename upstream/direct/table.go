@@ -98,3 +98,13 @@ func (t *Table) IDs() []int {
 	slices.Sort(ids)
 	return ids
 }
+
+// Addrs returns the addresses of the entry id in the order of preference, in a slice of the caller's; none when it is
+// not in the table.
+func (t *Table) Addrs(id int) []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, n := range t.byID[id] {
+		list = append(list, t.addrs[n])
+	}
+	return list
+}
