@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,6 +162,32 @@ func TestFrontHeaderOut(t *testing.T) {
 		}
 		s.spliced(t, c, append(head, hello...))
 	}
+}
+
+// A front on a unix socket hears the same.
+func TestFrontUnix(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "front.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	set := fronted(newSite(t))
+	set.Fronts, set.FrontProxy = []config.Front{{Path: path}}, config.Version2
+	h := start(t, set)
+	hello := wrongHello(t)
+	c := stranger(t, h.addr, hello)
+	v, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	head := proxyproto.AppendV2(nil, c.LocalAddr().(*net.TCPAddr).AddrPort(), netip.MustParseAddrPort(h.addr))
+	wantRead(t, v, append(head, hello...))
+	talk(t, v, c)
+	talk(t, c, v)
+	_ = v.Close()
+	wantEOF(t, c)
 }
 
 // B18: a front that is down, or resets, is what the stranger sees; one that says nothing, or does not even answer the connect,
