@@ -42,6 +42,7 @@ var floors = map[string]place{
 	"upstream/scout":        {floor: 3, same: []string{"upstream/front"}},
 	"upstream/egress":       {floor: 3},
 	"engine/lists":          {floor: 3},
+	"engine/quota":          {floor: 3},
 	"engine/tables":         {floor: 3},
 	"engine/strangers":      {floor: 3},
 	"upstream/faketg":       {floor: 3},
