@@ -14,7 +14,7 @@ RACE     := $(if $(CC_FOUND),-race)
 NESTED := $(filter-out tools/lint tools/demo,$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod bench/*/go.mod)))
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke fuzz fuzz-smoke pgo clean
+.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke fuzz fuzz-smoke pgo docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ fuzz-smoke: need-go
 
 pgo: build ## refresh cmd/epoxy/default.pgo from a minute of epoxy-bench's load
 	tools/pgo.sh
+
+docs: need-go ## write docs/REFERENCE.md anew from the settings
+	go run ./cmd/epoxy config reference > docs/REFERENCE.md.new && mv docs/REFERENCE.md.new docs/REFERENCE.md
 
 clean: ## remove what the other targets built
 	rm -rf bin

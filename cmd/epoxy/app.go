@@ -22,7 +22,8 @@ import (
 type app struct {
 	in        io.Reader
 	out, errs io.Writer
-	terminal  bool // out is one
+	terminal  bool     // out is one
+	args      []string // of the call, set by main
 	environ   []string
 	getenv    func(string) string
 	uid       int
@@ -70,6 +71,7 @@ func usage(err error) error { return &exitError{exitUsage, err} }
 
 // main runs the command of args and returns the exit code. Errors go to errs, a line each.
 func (a *app) main(args []string) int {
+	a.args = args
 	root := a.root()
 	root.SetArgs(args)
 	err := root.Execute()
@@ -106,7 +108,14 @@ It makes a secret, keeps it, prints the links and serves until SIGTERM.`,
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 120 "))
 	root.SetVersionTemplate(a.versionText())
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(a.run(), a.link(), a.secret(), a.ping(), a.version())
+	root.AddCommand(
+		a.run(),
+		a.link(),
+		a.secret(),
+		a.ping(),
+		a.config(),
+		a.version(),
+	)
 	return root
 }
 
@@ -148,16 +157,4 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usage(errors.New("there is no such command; epoxy --help lists them"))
 	}
 	return usage(errors.New(cmd.CommandPath() + " takes flags only, and there is something else among them; " + cmd.CommandPath() + " --help lists the flags"))
-}
-
-// settings fills s from the variables that the flags of cmd left open, validates, and finds the state directory.
-func (a *app) settings(cmd *cobra.Command, s *config.Settings) (unknown []string, err error) {
-	unknown = config.FromEnv(cmd.Flags(), a.environ)
-	if err := s.Validate(); err != nil {
-		return nil, usage(err)
-	}
-	if s.StateDir == "" {
-		s.StateDir = config.DefaultStateDir(a.getenv, a.uid)
-	}
-	return unknown, nil
 }

@@ -15,8 +15,8 @@ func (a *app) link() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "link",
 		Short: "Print the links that clients open, with their secrets",
-		Long: `Link prints the links that Telegram apps open, for t.me and tg://, with their secrets. Give it the flags or
-variables that run has: a plain secret gets a link for each protocol of --allow, fake-TLS only with --domain; a dd or
+		Long: `Link prints the links that Telegram apps open, for t.me and tg://, with their secrets. Give it the flags,
+variables or file that run has: a plain secret gets a link for each protocol of --allow, fake-TLS only with --domain; a dd or
 ee secret gets the one it is made for. Without --secret it takes the one that run made and keeps in --state-dir.`,
 		Example: `  epoxy link --listen :443 --domain www.example.com --public-host proxy.example.net
   epoxy link --secret ee3f2a... --public-host 203.0.113.7 --public-port 443 --qr

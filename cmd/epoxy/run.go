@@ -28,20 +28,22 @@ Without --secret it makes one, keeps it in --state-dir and uses it again at the 
 output, log lines to standard error. The operator's door (--admin) has /metrics, /stats, /healthz, /readyz and
 /debug/pprof/.
 
-Every flag has a variable: --max-clients is EPOXY_MAX_CLIENTS. A flag beats its variable; lists in a variable have
-commas or line ends between. Secrets are better in EPOXY_SECRET than on a command line, which other users can read.`,
+Every flag has a variable and a key in the file of --config: --max-clients is EPOXY_MAX_CLIENTS and max_clients. A flag
+wins over its variable, that over the file; lists in a variable have commas or line ends between. Secrets are better in
+the file or in EPOXY_SECRET than on a command line, which other users can read. Without --config no file is read.`,
 		Example: `  epoxy run                                          first start, on port 1443, with a secret of its own
   epoxy run --listen :443 --domain www.example.com   fake-TLS on the port where it belongs
   epoxy run --listen :443 --secret alice=3f2a... --secret bob=ee9c... --domain www.example.com
   epoxy run --listen 0.0.0.0:443 --listen [::]:443 --allow tls --public-host proxy.example.net
+  epoxy run --config /etc/epoxy/epoxy.toml
   EPOXY_LISTEN=:443 EPOXY_SECRET=3f2a... epoxy run`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			unknown, err := a.settings(cmd, s)
+			warnings, err := a.settings(cmd, s)
 			if err != nil {
 				return err
 			}
-			return a.serve(s, unknown)
+			return a.serve(s, warnings)
 		},
 	}
 	cmd.Flags().SortFlags = false
@@ -50,10 +52,10 @@ commas or line ends between. Secrets are better in EPOXY_SECRET than on a comman
 }
 
 // serve runs the proxy of s until a signal or the engine ends it.
-func (a *app) serve(s *config.Settings, unknown []string) error {
+func (a *app) serve(s *config.Settings, warnings []warning) error {
 	log := slog.New(logHandler(a.errs, s))
-	for _, name := range unknown {
-		log.Warn("this variable belongs to no flag", slog.String("variable", name))
+	for _, w := range warnings {
+		log.Warn(w.text, slog.String(w.key, w.value))
 	}
 	made, err := a.ensureSecret(s)
 	if err != nil {

@@ -48,6 +48,7 @@ func TestEveryFlag(t *testing.T) {
 		flag, text, want string
 		get              func(*Settings) any
 	}{
+		{"config", "/etc/epoxy.toml", "/etc/epoxy.toml", func(s *Settings) any { return s.File }},
 		{"listen", "a=0.0.0.0:443", "[a=0.0.0.0:443]", func(s *Settings) any { return s.Listen }},
 		{"secret", "bob=dd" + testKey, "bob dd", func(s *Settings) any { return s.Secrets[0].Name + " " + s.Secrets[0].Secret.Kind.String() }},
 		{"domain", "Example.com", "example.com", func(s *Settings) any { return s.Domain }},

@@ -8,7 +8,7 @@ import (
 )
 
 // FromEnv fills the settings behind fs from environ ("NAME=value", as os.Environ gives), for every flag that the
-// command line did not set. Call it after fs was parsed. It returns the EPOXY_* variables that belong to no flag of
+// command line did not set, but not for hidden ones, which are none of the command's business. Call it after fs was parsed. It returns the EPOXY_* variables that belong to no flag of
 // known, in order: a slip of the pen, or something of another program's.
 func FromEnv(fs *pflag.FlagSet, environ []string) (unknown []string) {
 	vars := map[string]string{}
@@ -23,7 +23,7 @@ func FromEnv(fs *pflag.FlagSet, environ []string) (unknown []string) {
 		text, set := vars[name]
 		delete(vars, name)
 		v, ours := f.Value.(*value)
-		if !ours || !set || text == "" || f.Changed {
+		if !ours || !set || text == "" || f.Changed || f.Hidden {
 			return
 		}
 		v.settings.setSource(f.Name, name)

@@ -13,8 +13,9 @@ import (
 
 // FromFile fills the settings behind fs from text, the TOML file called name, for every flag that neither command line
 // nor variable set; call it after FromEnv. A key is a flag's name with _ or - between its words; [[port]] and [[secret]] are tables
-// for --listen and --secret with what each may have of its own. Mistakes are told by Validate, with file and line.
-func FromFile(fs *pflag.FlagSet, s *Settings, name string, text []byte) {
+// for --listen and --secret with what each may have of its own. Mistakes are told by Validate, with file and line. It
+// reports whether the file holds something secret.
+func FromFile(fs *pflag.FlagSet, s *Settings, name string, text []byte) (secrets bool) {
 	f := file{fs: fs, s: s, name: filepath.Base(name), text: text, seen: map[string]bool{}, taken: map[string]bool{}}
 	f.parser.Reset(text)
 	for f.parser.NextExpression() {
@@ -24,20 +25,22 @@ func FromFile(fs *pflag.FlagSet, s *Settings, name string, text []byte) {
 		f.broken(err)
 	}
 	f.flush()
+	return f.secrets
 }
 
 // file is one reading of a settings file.
 type file struct {
-	fs     *pflag.FlagSet
-	s      *Settings
-	name   string
-	text   []byte
-	parser unstable.Parser
-	seen   map[string]bool // keys of the table that is being read
-	taken  map[string]bool // lists that the file has begun
-	table  string          // port, secret or none
-	at     string          // where the table began
-	own    []setting       // of it
+	fs      *pflag.FlagSet
+	s       *Settings
+	name    string
+	text    []byte
+	parser  unstable.Parser
+	seen    map[string]bool // keys of the table that is being read
+	taken   map[string]bool // lists that the file has begun
+	table   string          // port, secret or none
+	at      string          // where the table began
+	own     []setting       // of it
+	secrets bool            // some were seen
 }
 
 // place names a line.
@@ -94,6 +97,9 @@ func (f *file) expression(n *unstable.Node) {
 			f.wrong(where, key, "stands here twice", "leave one of them out")
 		}
 		f.seen[name] = true
+		if v := ownValue(f.fs.Lookup(name)); v != nil && v.hidden {
+			f.secrets = true
+		}
 		texts, ok := f.texts(n.Value())
 		switch {
 		case !ok:
@@ -132,22 +138,19 @@ func (f *file) texts(n *unstable.Node) ([]string, bool) {
 // set gives a key above the tables to its flag.
 func (f *file) set(name, key string, texts []string, where string) {
 	flag := f.fs.Lookup(name)
-	v, ours := (*value)(nil), false
-	if flag != nil {
-		v, ours = flag.Value.(*value)
-	}
-	if !ours {
+	v := ownValue(flag)
+	if v == nil || v.flagOnly {
 		var known []string
 		f.fs.VisitAll(func(o *pflag.Flag) {
-			if _, ok := o.Value.(*value); ok {
+			if k := ownValue(o); k != nil && !k.flagOnly {
 				known = append(known, o.Name)
 			}
 		})
 		f.wrong(where, harmlessWord(key), "is not a setting", nearest(name, known))
 		return
 	}
-	if flag.Changed && !f.taken[name] {
-		return // a flag or variable says otherwise
+	if flag.Hidden || flag.Changed && !f.taken[name] {
+		return // not for this command, or a flag or variable says otherwise
 	}
 	flag.Changed, f.taken[name] = true, true
 	f.s.setSource(name, where+": "+key)
@@ -190,6 +193,7 @@ func (f *file) flush() {
 			f.taken["listen"] = true
 			f.s.Listen = append(f.s.Listen, l)
 			f.s.setSource("listen", f.at+": [[port]]")
+			f.s.setSource(nth("listen", len(f.s.Listen)-1), f.at)
 		})
 	case "secret":
 		f.endTable("secret", own, func(text string, rest []setting) {
@@ -211,6 +215,7 @@ func (f *file) flush() {
 			f.taken["secret"] = true
 			f.s.Secrets = append(f.s.Secrets, n)
 			f.s.setSource("secret", f.at+": [[secret]]")
+			f.s.setSource(nth("secret", len(f.s.Secrets)-1), f.at)
 		})
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -10,37 +11,57 @@ import (
 	"epoxy/codec"
 )
 
+// The headings under which docs/REFERENCE.md has the settings.
+const (
+	partClients   = "Clients and links"
+	partStrangers = "What strangers see"
+	partTelegram  = "Towards Telegram"
+	partMiddle    = "Middle proxies and the ad tag"
+	partSize      = "Size"
+	partTimes     = "Times"
+	partSockets   = "Client sockets"
+	partOperating = "Operating"
+)
+
 // Register adds every setting's flag to fs, with what s holds as defaults; parsing then fills s. Call it once per s.
-// RegisterLinks adds only those that links are made of. No parse of these flags fails on a value: ask Validate.
+// No parse of these flags fails on a value: ask Validate. docs/REFERENCE.md is made of what stands here.
 func Register(fs *pflag.FlagSet, s *Settings) {
 	r := newRegistrar(fs, s)
-	r.clients()
-	r.links()
+	r.part(partClients).file()
+	r.part(partClients).clients()
+	r.part(partClients).links()
 	r.port()
-	r.front()
-	r.telegram()
-	r.middle()
-	r.proxies()
-	r.size()
-	r.timings()
-	r.sockets()
-	r.operating()
+	r.part(partStrangers).front()
+	r.part(partTelegram).telegram()
+	r.part(partTelegram).proxies()
+	r.part(partMiddle).middle()
+	r.part(partSize).size()
+	r.part(partTimes).timings()
+	r.part(partSockets).sockets()
+	r.part(partOperating).operating()
 }
 
-// RegisterLinks adds the flags that say what links name: listeners, secrets, domain, protocols, public address.
+// RegisterLinks adds every flag, too, so that one command line and one file serve all commands. Hidden are, and not read
+// from variables and file, those that say nothing about links: neither listeners nor secrets, domain, protocols, public
+// address.
 func RegisterLinks(fs *pflag.FlagSet, s *Settings) {
-	r := newRegistrar(fs, s)
+	Register(fs, s)
+	shown := pflag.NewFlagSet("", pflag.ContinueOnError)
+	r := newRegistrar(shown, Default())
+	r.file()
 	r.clients()
 	r.links()
 	r.look()
 	r.stateDir()
+	fs.VisitAll(func(f *pflag.Flag) { f.Hidden = f.Hidden || shown.Lookup(f.Name) == nil })
 }
 
 // registrar hands settings to a sink: flags of a program, or words of a port.
 type registrar struct {
-	sink func(v *value, usage string)
-	s    *Settings
-	p    *PortSettings // what the ports' settings write to
+	sink    func(v *value, usage string)
+	section string
+	s       *Settings
+	p       *PortSettings // what the ports' settings write to
 }
 
 // newRegistrar returns one that makes flags.
@@ -53,12 +74,18 @@ func newRegistrar(fs *pflag.FlagSet, s *Settings) registrar {
 	}}
 }
 
+// part returns a registrar for what stands under a heading.
+func (r registrar) part(section string) registrar {
+	r.section = section
+	return r
+}
+
 func (r registrar) add(v *value, usage string) {
 	v.settings = r.s
 	if v.list && v.split == nil {
 		v.split = splitList
 	}
-	v.usage = usage
+	v.usage, v.section = usage, r.section
 	r.sink(v, usage)
 }
 
@@ -75,6 +102,33 @@ func scalar[T any](r registrar, to *T, name, kind string, parse func(string) (T,
 		},
 		show: func() string { return show(*to) },
 	}, usage)
+}
+
+// choice adds a flag whose text is one of words; the index is the enum's value.
+func choice[E ~uint8](r registrar, to *E, name, kind string, words []string, usage string) {
+	r.add(&value{
+		name: name, kind: kind, choices: words,
+		parse: func(text string, _ bool) error {
+			e, err := parseWord[E](words, text)
+			if err == nil {
+				*to = e
+			}
+			return err
+		},
+		show: func() string { return word(words, *to) },
+	}, usage)
+}
+
+// file adds the flag that names the file, which FromFile reads the others from.
+func (r registrar) file() {
+	r.add(&value{
+		name: "config", kind: "FILE", flagOnly: true,
+		parse: func(text string, _ bool) error {
+			r.s.File = text
+			return nil
+		},
+		show: func() string { return r.s.File },
+	}, "a TOML file with settings for which there is neither flag nor variable; without this no file is read")
 }
 
 func (r registrar) clients() {
@@ -131,14 +185,14 @@ func (r registrar) look() {
 
 // port adds what a port may have of its own.
 func (r registrar) port() {
-	r.look()
-	scalar(r, &r.p.Tag, "tag", "HEX", parseTag, showTag, "the ad tag of a promoted channel, 32 hex digits from @MTProxybot; only middle proxies carry it")
-	r.costume()
+	r.part(partClients).look()
+	scalar(r.part(partMiddle), &r.p.Tag, "tag", "HEX", parseTag, showTag, "the ad tag of a promoted channel, 32 hex digits from @MTProxybot; only middle proxies carry it")
+	r.part(partStrangers).costume()
 }
 
 func (r registrar) telegram() {
 	s := r.s
-	scalar(r, &s.Upstream, "upstream", "WAY", func(t string) (Upstream, error) { return parseWord[Upstream](upstreamWords, t) }, Upstream.String,
+	choice(r, &s.Upstream, "upstream", "WAY", upstreamWords,
 		"the way to Telegram: direct (a connection per client), middle (Telegram's middle proxies, many clients over few links), auto (middle with a --tag, else direct)")
 	r.add(&value{
 		name: "dc", kind: "ID=ADDR[,ADDR]", list: true, split: splitRoutes,
@@ -150,12 +204,17 @@ func (r registrar) telegram() {
 			if err != nil {
 				return err
 			}
-			s.DC[route.id] = append(s.DC[route.id], route.addrs...)
+			for _, a := range route.addrs {
+				if !slices.Contains(s.DC[route.id], a) {
+					s.DC[route.id] = append(s.DC[route.id], a)
+				}
+			}
 			return nil
 		},
+		show: func() string { return showRoutes(s.DC) },
 	}, "addresses of a datacenter instead of the built-in ones, negative ids for media: 2=149.154.167.50:443; repeatable")
 	scalar(r, &s.DefaultDC, "default-dc", "ID", parseDC, func(dc codec.DC) string { return strconv.Itoa(int(dc)) }, "the datacenter for clients that ask for an unknown one")
-	scalar(r, &s.Prefer, "prefer", "FAMILY", func(t string) (Prefer, error) { return parseWord[Prefer](preferWords, t) }, Prefer.String,
+	choice(r, &s.Prefer, "prefer", "FAMILY", preferWords,
 		"address family towards Telegram: prefer-v4, prefer-v6, only-v4, only-v6")
 	scalar(r, &s.BindV4, "bind-v4", "IP", parseFamily(true, "192.0.2.1"), showAddr, "source address of IPv4 connections to Telegram")
 	scalar(r, &s.BindV6, "bind-v6", "IP", parseFamily(false, "2001:db8::1"), showAddr, "source address of IPv6 connections to Telegram")
@@ -167,7 +226,7 @@ func (r registrar) telegram() {
 func (r registrar) size() {
 	s := r.s
 	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
-	scalar(r, &s.Pin, "pin", "WHEN", func(t string) (Pin, error) { return parseWord[Pin](pinWords, t) }, Pin.String, "tie each loop to a CPU: auto, on, off")
+	choice(r, &s.Pin, "pin", "WHEN", pinWords, "tie each loop to a CPU: auto, on, off")
 	scalar(r, &s.QueueLimit, "queue-limit", "SIZE", parseQueueLimit, func(n int) string { return showMemory(int64(n)) }, "bytes that may wait for one client who reads slowly, over links; beyond it that client is closed")
 	scalar(r, &s.MaxClients, "max-clients", "N", parseInt(0, maxClients), strconv.Itoa, "clients at once; 0 is what the descriptor limit allows")
 	scalar(r, &s.Memory, "memory", "SIZE", parseMemory, showMemory, "memory of the whole process, such as 512M or 4G; 0 is 80 % of the machine's RAM or of the control group's limit")
@@ -198,8 +257,18 @@ func (r registrar) operating() {
 	r.stateDir()
 	r.boolean(&s.ShowSecrets, "show-secrets", "print links with their secrets at start, instead of masked")
 	r.door()
-	scalar(r, &s.LogLevel, "log-level", "LEVEL", parseLevel, showLevel, "least level that is logged: debug, info, warn, error")
-	scalar(r, &s.LogFormat, "log-format", "FORMAT", func(t string) (LogFormat, error) { return parseWord[LogFormat](formatWords, t) }, LogFormat.String, "log lines as text or json")
+	r.add(&value{
+		name: "log-level", kind: "LEVEL", choices: levelWords,
+		parse: func(text string, _ bool) error {
+			level, err := parseLevel(text)
+			if err == nil {
+				s.LogLevel = level
+			}
+			return err
+		},
+		show: func() string { return showLevel(s.LogLevel) },
+	}, "least level that is logged: debug, info, warn, error")
+	choice(r, &s.LogFormat, "log-format", "FORMAT", formatWords, "log lines as text or json")
 }
 
 func (r registrar) stateDir() {

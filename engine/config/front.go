@@ -179,9 +179,9 @@ func (r registrar) costume() {
 			return strings.Join(texts, ",")
 		},
 	}, "the web site that whoever does not hold a secret is connected with: HOST:PORT, IP:PORT, unix:/path or none, DOMAIN= before it for those who ask for that domain; repeatable. Without it strangers are read into silence")
-	scalar(r, &p.FrontProxy, "front-proxy-protocol", "VERSION", func(t string) (Version, error) { return parseWord[Version](versionWords, t) }, Version.String,
+	choice(r, &p.FrontProxy, "front-proxy-protocol", "VERSION", versionWords,
 		"tell the front who the stranger is by a PROXY protocol header: off, v1, v2; the front has to expect it")
-	scalar(r, &p.Records, "record-sizing", "HOW", func(t string) (Records, error) { return parseWord[Records](recordsWords, t) }, Records.String,
+	choice(r, &p.Records, "record-sizing", "HOW", recordsWords,
 		"TLS records towards clients: full (16 KiB, least CPU), drs (small ones first and after a silence, as many web servers do), auto (as the front was seen to do)")
 	r.boolean(&p.SplitHello, "split-hello", "send the answer to a fake-TLS hello in two segments, for networks that look at the first one only")
 	scalar(r, &p.HandshakeMSS, "handshake-mss", "BYTES", parseMSS, strconv.Itoa, "make clients send their hello in segments of about so many bytes, for networks that do not put them together; 0 is off. From 576 on it costs one round trip; below that all segments of the connection are so small, both ways")
@@ -227,7 +227,7 @@ func (r registrar) front() {
 	r.duration(&s.FrontTime, "front-time", "a stranger and the front are parted after this, whatever they say")
 	scalar(r, &s.FrontMax, "front-max", "N", parseInt(0, maxClients), strconv.Itoa, "strangers at the front at once, more are closed; 0 is a quarter of the clients, 4096 at most")
 	r.duration(&s.FrontMeasure, "front-measure", "how often the front is measured, so that clients are answered in its manner; 0 is never")
-	scalar(r, &s.FrontDelay, "front-delay", "WHEN", func(t string) (Delay, error) { return parseWord[Delay](delayWords, t) }, Delay.String,
+	choice(r, &s.FrontDelay, "front-delay", "WHEN", delayWords,
 		"answer fake-TLS clients as late as the front answers: auto (when it needs 5 ms or more), off")
 	r.duration(&s.ProxyTimeout, "proxy-protocol-timeout", "from a balancer's connect to its whole PROXY protocol header")
 	scalar(r, &s.ReplayMemory, "replay-memory", "SIZE", parseReplay, showMemory, "memory for recognising copied handshakes for 48 h; 64M hold about 4 million")
@@ -261,7 +261,7 @@ func (c *checker) fronts(p *Listen) {
 		}
 	}
 	switch {
-	case len(p.Fronts) > 0 && !p.Allow.Has(codec.TLS):
+	case slices.ContainsFunc(p.Fronts, func(f Front) bool { return !f.Off }) && !p.Allow.Has(codec.TLS):
 		c.wrong("front", p.Fronts[0].String(), "is never used: "+c.where("allow")+" "+p.Allow.String()+" has no tls, and only a port that looks like TLS has a web site behind it", "add tls to "+c.where("allow")+", or leave the front out")
 	case p.SNISalt != "" && p.Allow != AllowOf(codec.TLS):
 		c.wrong("sni-salt", "", "is for fake-TLS alone, and "+c.where("allow")+" has "+p.Allow.String(), "write --allow tls")

@@ -120,9 +120,9 @@ func (r registrar) middle() {
 		},
 		show: func() string { return strings.Join(s.PublicLookup, ",") },
 	}, "a service that answers with our address in plain text, asked behind a NAT where --public-ip is not given; repeatable, in order. Asking one tells it that this proxy is here")
-	scalar(r, &s.Migrate, "migrate", "WHO", func(t string) (Migrate, error) { return parseWord[Migrate](migrateWords, t) }, Migrate.String,
+	choice(r, &s.Migrate, "migrate", "WHO", migrateWords,
 		"whose clients change to another link when theirs ends: idle (nobody waits for an answer), always, never; the others are closed and come back")
-	scalar(r, &s.FilterErrors, "filter-errors", "WHICH", func(t string) (Filter, error) { return parseWord[Filter](filterWords, t) }, Filter.String,
+	choice(r, &s.FilterErrors, "filter-errors", "WHICH", filterWords,
 		"which of Telegram's -404 errors clients do not get, because a probe learns from it that this is a proxy: first (a client's first answer), off, always")
 	r.boolean(&s.MiddleV6, "middle-v6", "use middle proxies over IPv6 too, in the order of --prefer")
 }

@@ -2,7 +2,9 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,6 +132,19 @@ func parseRoute(text string) (dcRoute, error) {
 		r.addrs = append(r.addrs, netip.AddrPortFrom(a.Addr().Unmap(), a.Port()))
 	}
 	return r, nil
+}
+
+// showRoutes returns what --dc takes, with commas between, in the order of the ids.
+func showRoutes(routes map[codec.DC][]netip.AddrPort) string {
+	var texts []string
+	for _, id := range slices.Sorted(maps.Keys(routes)) {
+		var addrs []string
+		for _, a := range routes[id] {
+			addrs = append(addrs, a.String())
+		}
+		texts = append(texts, strconv.Itoa(int(id))+"="+strings.Join(addrs, ","))
+	}
+	return strings.Join(texts, ",")
 }
 
 // Keepalive is TCP keepalive on client and upstream sockets; the zero Keepalive is off.

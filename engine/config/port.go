@@ -90,7 +90,12 @@ func splitOwn(text string) (rest string, own []setting, err error) {
 type words map[string]*value
 
 // take adds a setting; it is a registrar's sink.
-func (w words) take(v *value, _ string) { w[v.name] = v }
+func (w words) take(v *value, _ string) { v.order, w[v.name] = len(w), v }
+
+// inOrder returns the settings in the order in which they were added.
+func (w words) inOrder() []*value {
+	return slices.SortedFunc(maps.Values(w), func(a, b *value) int { return a.order - b.order })
+}
 
 // portWords returns the settings that l may have; they write to l.
 func (l *Listen) portWords(s *Settings) words {

@@ -81,6 +81,13 @@ func (r registrar) proxies() {
 			}
 			return err
 		},
+		masked: func() string {
+			var texts []string
+			for _, p := range s.UpstreamProxies {
+				texts = append(texts, p.String())
+			}
+			return strings.Join(texts, ",")
+		},
 	}, "a proxy towards Telegram: socks5:// or http://, perhaps USER:PASSWORD@, then ADDRESS:PORT or the path of a unix socket; repeatable, the next is for when one fails. Middle proxies need socks5 that tells its outgoing address")
 }
 

@@ -86,7 +86,7 @@ func (n *NamedSecret) secretWords(s *Settings) words {
 	scalar(r, &o.MaxClients, "max-clients", "N", parseInt(0, maxClients), strconv.Itoa, "clients at once; 0 is no limit")
 	scalar(r, &o.MaxAddresses, "max-addresses", "N", parseInt(0, maxClients), strconv.Itoa, "addresses at once, and for --address-window after; IPv6 counts by /64; 0 is no limit")
 	scalar(r, &o.Quota, "quota", "SIZE", parseBytes, showMemory, "bytes that it may carry, both directions together; 0 is no limit")
-	scalar(r, &o.QuotaReset, "quota-reset", "WHEN", func(t string) (Reset, error) { return parseWord[Reset](resetWords, t) }, Reset.String, "when its quota begins anew: never (by epoxy secrets reset), monthly")
+	choice(r, &o.QuotaReset, "quota-reset", "WHEN", resetWords, "when its quota begins anew: never (by epoxy secrets reset), monthly")
 	scalar(r, &o.Expires, "expires", "DATE", parseExpiry, showExpiry, "when it ends: 2027-01-31 (the end of that day, UTC) or 2027-01-31T12:00:00Z")
 	scalar(r, &o.RateUp, "rate-up", "SIZE", parseBytes, showMemory, "bytes a second from all its clients together; 0 is no limit")
 	scalar(r, &o.RateDown, "rate-down", "SIZE", parseBytes, showMemory, "bytes a second to all its clients together; 0 is no limit")

@@ -82,6 +82,7 @@ type Settings struct {
 	Keepalive    Keepalive
 
 	// Operating.
+	File        string      // that FromFile reads the rest from; empty is none
 	StateDir    string      // what must survive a restart; empty until DefaultStateDir fills it
 	Admin       Endpoint    // the operator's door; the zero Endpoint is off
 	AdminToken  Token       // what it asks for; empty is nothing

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"strings"
+
+	"github.com/spf13/pflag"
 )
 
 // value is one setting as a pflag.Value. Set never fails: a wrong text becomes a Mistake of the Settings, so
@@ -11,13 +13,18 @@ type value struct {
 	settings *Settings
 	name     string // of the flag
 	kind     string // what help calls the text
+	section  string // the heading that it stands under
 	list     bool   // repeatable; the first text replaces the default
 	hidden   bool   // the text is a secret
+	flagOnly bool   // it stands in no file
 	touched  bool
-	place    string // where the text was written, when that is not for the Settings to say
+	order    int      // among the words of a port or secret
+	choices  []string // the words that it takes; nil when there are others
+	place    string   // where the text was written, when that is not for the Settings to say
 	usage    string
 	parse    func(text string, first bool) error
 	show     func() string
+	masked   func() string              // what may be shown of a secret; nil is nothing of it
 	split    func(text string) []string // of a variable's text into a list's
 }
 
@@ -58,7 +65,26 @@ func (v *value) IsBoolFlag() bool { return v.kind == kindBool }
 
 const kindBool = "bool"
 
-// where names what set a flag: the flag itself or its variable.
+// ownValue returns the setting behind a flag, nil for a flag of somebody else's or none.
+func ownValue(f *pflag.Flag) *value {
+	if f == nil {
+		return nil
+	}
+	v, _ := f.Value.(*value)
+	return v
+}
+
+// Choices returns the words that a flag of ours takes, nil when it takes others; files says that it takes a file's name,
+// dirs a directory's. It is for a shell's completion.
+func Choices(f *pflag.Flag) (words []string, files, dirs bool) {
+	v := ownValue(f)
+	if v == nil {
+		return nil, false, false
+	}
+	return v.choices, strings.HasSuffix(v.kind, "FILE"), v.kind == "DIR"
+}
+
+// where names what set a flag: the flag itself, its variable, or a line of a file.
 func (s *Settings) where(flag string) string {
 	if variable, ok := s.source[flag]; ok {
 		return variable

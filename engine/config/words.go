@@ -117,6 +117,7 @@ var (
 	migrateWords  = []string{MigrateIdle: "idle", MigrateAlways: "always", MigrateNever: "never"}
 	filterWords   = []string{FilterFirst: "first", FilterOff: "off", FilterAlways: "always"}
 	pinWords      = []string{PinAuto: "auto", PinOn: "on", PinOff: "off"}
+	levelWords    = []string{"debug", "info", "warn", "error"}
 	formatWords   = []string{LogText: "text", LogJSON: "json"}
 )
 

@@ -141,22 +141,31 @@ func TestDocFloors(t *testing.T) {
 	}
 }
 
-// TestDocSettings checks that the README's tables hold every flag of `epoxy run` with its variable and
-// default, and that no page names a variable that does not exist.
+// TestDocSettings checks that docs/REFERENCE.md is what the settings make of it, that its tables hold every flag of
+// `epoxy run` with its variable, default and meaning, that the README sends its readers there, and that no page names a
+// variable that does not exist.
 func TestDocSettings(t *testing.T) {
-	readme := string(read(t, "README.md"))
+	reference := string(read(t, "docs/REFERENCE.md"))
+	if reference != config.Reference() {
+		t.Error("docs/REFERENCE.md is not what the settings say: run `make docs`, that is go run ./cmd/epoxy config reference > docs/REFERENCE.md")
+	}
+	if !strings.Contains(string(read(t, "README.md")), "](docs/REFERENCE.md)") {
+		t.Error("README.md has no link to docs/REFERENCE.md")
+	}
 	variables := map[string]bool{}
 	fs := pflag.NewFlagSet("run", pflag.ContinueOnError)
 	config.Register(fs, config.Default())
 	fs.VisitAll(func(f *pflag.Flag) {
 		name := config.Variable(f.Name)
 		variables[name] = true
-		row := "\n| `--" + f.Name + "` | `" + name + "` | "
+		end := " | " + strings.ReplaceAll(f.Usage, "|", `\|`) + " |"
 		if f.DefValue != "" {
-			row += "`" + f.DefValue + "` | "
+			end = " | `" + f.DefValue + "`" + end
 		}
-		if !strings.Contains(readme, row) {
-			t.Errorf("README.md has no row that begins with %q", strings.TrimSpace(row))
+		if !slices.ContainsFunc(strings.Split(reference, "\n"), func(row string) bool {
+			return strings.HasPrefix(row, "| `--"+f.Name+"` | ") && strings.Contains(row, " | `"+name+"` | ") && strings.HasSuffix(row, end)
+		}) {
+			t.Errorf("docs/REFERENCE.md has no row for --%s with %s, its default and its meaning", f.Name, name)
 		}
 	})
 	for _, p := range pages(t) {
