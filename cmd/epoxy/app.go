@@ -31,6 +31,7 @@ type app struct {
 	addrs     func() ([]net.Addr, error) // of this machine
 	signals   <-chan os.Signal           // SIGINT and SIGTERM
 	build     stats.Build
+	screen    func() (*screen, error) // for top; nil when nobody can watch
 	engine    func(*config.Settings, *slog.Logger) (proxy, error)
 	pinger    func(context.Context, ping.Target, ping.Options) []ping.Result
 }
@@ -108,6 +109,7 @@ It makes a secret, keeps it, prints the links and serves until SIGTERM.`,
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), "FlagUsages ", "FlagUsagesWrapped 120 "))
 	root.SetVersionTemplate(a.versionText())
 	root.SetFlagErrorFunc(flagError)
+	root.AddCommand(a.talks()...)
 	root.AddCommand(
 		a.run(),
 		a.link(),

@@ -1,4 +1,4 @@
-// Command epoxy is the program: run, link, secret, ping, version.
+// Command epoxy is the program: run, link, secret, ping, version, and those that speak to a running proxy.
 package main
 
 import (
@@ -27,6 +27,7 @@ func main() {
 		engine: func(s *config.Settings, log *slog.Logger) (proxy, error) { return engine.New(s, log) },
 		pinger: ping.Run,
 	}
+	a.screen = func() (*screen, error) { return openScreen(os.Stdin, os.Stdout) }
 	os.Exit(a.main(os.Args[1:]))
 }
 

@@ -25,8 +25,8 @@ func (a *app) run() *cobra.Command {
 		Long: `Run serves clients until SIGTERM or SIGINT, then lets sessions finish for --drain; a second signal exits at once.
 
 Without --secret it makes one, keeps it in --state-dir and uses it again at the next start. Links go to standard
-output, log lines to standard error. The operator's door (--admin) has /metrics, /stats, /healthz, /readyz and
-/debug/pprof/.
+output, log lines to standard error. The operator's door (--admin) has /metrics, /stats, /healthz, /readyz,
+/debug/pprof/ and what epoxy status and the other commands ask for.
 
 Every flag has a variable and a key in the file of --config: --max-clients is EPOXY_MAX_CLIENTS and max_clients. A flag
 wins over its variable, that over the file; lists in a variable have commas or line ends between. Secrets are better in
@@ -152,7 +152,8 @@ func (a *app) openDoor(s *config.Settings, e proxy, log *slog.Logger) (*opened, 
 	}
 	exporter := stats.NewExporter(e, a.build)
 	server, err := admin.New(admin.Options{
-		Addr: s.Admin.String(), Healthy: e.Healthy, Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Strangers: e.Strangers, Log: log,
+		Addr: s.Admin.String(), Healthy: e.Healthy, Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Log: log,
+		Strangers: e.Strangers, Status: a.looker(e, exporter, control(e)), Control: control(e), Token: string(s.AdminToken), Mode: s.AdminMode,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--admin %s: %w; choose another place, or off", s.Admin, err)

@@ -57,6 +57,13 @@ func (e *Exporter) collect(page *bytes.Buffer) {
 	}
 }
 
+// Snapshot collects and returns the state now, which is the caller's.
+func (e *Exporter) Snapshot() *Snapshot {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.look().Snapshot
+}
+
 // look asks the source. The caller holds mu.
 func (e *Exporter) look() view {
 	var s Snapshot
