@@ -57,3 +57,11 @@ func TestFrontMistakes(t *testing.T) {
 		}
 	}
 }
+
+// A front for all ports is for those that look like TLS.
+func TestFrontWhereTLS(t *testing.T) {
+	s, err := load(t, strings.Fields("--front=127.0.0.1:8443 --listen=a=:443 --listen=b=:444?allow=secure"), nil)
+	if err != nil || len(s.Listen[0].Fronts) != 1 || len(s.Listen[1].Fronts) != 0 {
+		t.Errorf("%v: %v", err, s.Listen)
+	}
+}

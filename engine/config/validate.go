@@ -105,10 +105,14 @@ func (c *checker) ports() {
 		before := len(c.mistakes)
 		c.errs = append(c.errs, l.portWords(c.Settings).apply(c.Settings, l.own, c.where("listen")+" "+l.Name, "port")...)
 		c.errs = append(c.errs, c.mistakes[before:]...)
+		if !l.Allow.Has(codec.TLS) && len(c.Listen) > 1 && !slices.ContainsFunc(l.own, func(o setting) bool { return o.name == "front" }) {
+			l.Fronts = nil // those of the program are for the ports that look like TLS
+		}
 		if l.Allow == 0 {
 			c.wrong("allow", "", "allows nothing", "write one or more of classic, secure, tls")
 		}
 		c.fronts(l)
+		c.policy(l)
 		if l.Tag != nil && c.Upstream == UpstreamDirect {
 			c.wrong("tag", showTag(l.Tag), "is never used with "+c.where("upstream")+" direct: only middle proxies carry it", "leave one of them out")
 		}
