@@ -106,6 +106,10 @@ func TestConclude(t *testing.T) {
 			},
 			[]string{"answer not_allowed", "ok", "answer not_allowed", "answer dc_down"},
 		},
+		"answers to all but fake-TLS": {
+			[]Result{result(2, codec.Secure, 0, StepAnswer, None), result(2, codec.TLS, 0, StepAnswer, AnswerClosed)},
+			[]string{"ok", "answer answer_closed"},
+		},
 		"refused at times": {
 			[]Result{result(2, codec.Secure, 0, StepDial, Refused), result(2, codec.Secure, 0, StepAnswer, None)},
 			[]string{"dial refused", "ok"},

@@ -97,7 +97,7 @@ func TestDatacenterDown(t *testing.T) {
 	want(t, only(all, func(r *Result) bool { return r.DC == 2 }), alike("ok"))
 	down := only(all, func(r *Result) bool { return r.DC == 4 })
 	want(t, down, alike("answer dc_down"))
-	hints(t, down, "the proxy does not reach this one")
+	hints(t, down, "as other pings show, so the proxy does not reach the datacenter")
 	all = Run(t.Context(), p, Options{DCs: []codec.DC{4}, Timeout: patience}) // the flight alone proves the secret
 	want(t, all, alike("answer answer_closed"))
 	hints(t, all, "the secret is right, so the proxy does not reach the datacenter")

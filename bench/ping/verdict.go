@@ -47,7 +47,7 @@ func conclude(all []Result) {
 			switch {
 			case works[r.Protocol] && e.Fault != AnswerForeign:
 				e.become(DCDown, r)
-			case refused[r.Protocol]:
+			case refused[r.Protocol] && !r.flight():
 				e.become(NotAllowed, r)
 			}
 		default: // the others speak for themselves

@@ -66,7 +66,7 @@ func (e *Error) word(r *Result) {
 			e.Hint += ", or " + clock
 		}
 	case DCDown:
-		e.Hint = "secret and protocol are right, as other datacenters answer, so the proxy does not reach this one; look into its log"
+		e.Hint = "secret and protocol are right, as other pings show, so the proxy does not reach the datacenter; look into its log"
 	case WrongClock:
 		e.Hint = "the secret is right, as other protocols work, but this machine's clock is " + shift(e.ahead) + " Telegram's; set it"
 	case Interrupted:
