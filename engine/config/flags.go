@@ -187,6 +187,7 @@ func (r registrar) look() {
 func (r registrar) port() {
 	r.part(partClients).look()
 	scalar(r.part(partMiddle), &r.p.Tag, "tag", "HEX", parseTag, showTag, "the ad tag of a promoted channel, 32 hex digits from @MTProxybot; only middle proxies carry it")
+	r.part(partSize).rules()
 	r.part(partStrangers).costume()
 }
 
@@ -225,6 +226,7 @@ func (r registrar) telegram() {
 
 func (r registrar) size() {
 	s := r.s
+	r.admission()
 	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
 	choice(r, &s.Pin, "pin", "WHEN", pinWords, "tie each loop to a CPU: auto, on, off")
 	scalar(r, &s.QueueLimit, "queue-limit", "SIZE", parseQueueLimit, func(n int) string { return showMemory(int64(n)) }, "bytes that may wait for one client who reads slowly, over links; beyond it that client is closed")

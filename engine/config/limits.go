@@ -30,7 +30,9 @@ const (
 	defaultProxyTimeout     = 500 * time.Millisecond
 	defaultReplayMemory     = 64 << 20
 	defaultQueueLimit       = 1 << 20 // DESIGN section 5
-	defaultAdminMode        = 0o600   // whoever opens the socket may do everything
+	defaultSecretDrain      = 10 * time.Second
+	defaultAddressWindow    = time.Minute // phones change networks, and come back
+	defaultAdminMode        = 0o600       // whoever opens the socket may do everything
 )
 
 // Telegram's own addresses of what middle proxies need (spec upstream-protocols 1.1).
@@ -50,12 +52,13 @@ const (
 	maxClients    = 1 << 24
 	maxBacklog    = 1 << 20
 	maxSocketSize = 1 << 30
-	maxKeepCount  = 127   // the kernel's MAX_TCP_KEEPCNT
-	maxKeepTime   = 32767 // seconds, the kernel's MAX_TCP_KEEPIDLE and _KEEPINTVL
-	maxName       = 32    // bytes of a name of ours: it becomes a metric label
-	maxInterface  = 15    // bytes, the kernel's IFNAMSIZ less its zero
-	maxUnixPath   = 107   // bytes, the kernel's sun_path less its zero
-	minMSS        = 88    // the kernel's TCP_MIN_MSS
+	maxKeepCount  = 127        // the kernel's MAX_TCP_KEEPCNT
+	maxKeepTime   = 32767      // seconds, the kernel's MAX_TCP_KEEPIDLE and _KEEPINTVL
+	maxRate       = 10_000_000 // connections a second
+	maxName       = 32         // bytes of a name of ours: it becomes a metric label
+	maxInterface  = 15         // bytes, the kernel's IFNAMSIZ less its zero
+	maxUnixPath   = 107        // bytes, the kernel's sun_path less its zero
+	minMSS        = 88         // the kernel's TCP_MIN_MSS
 	maxMSS        = 1460
 	minReplay     = 1 << 20
 	maxReplay     = 64 << 30

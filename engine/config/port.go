@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"epoxy/codec/rpc"
+	"epoxy/engine/policy"
 )
 
 // PortSettings is what a port may have of its own. Those of Settings are for the ports that do not say.
@@ -23,12 +24,13 @@ type PortSettings struct {
 	HandshakeMSS int            // bytes; 0 is off
 	ProxyFrom    []netip.Prefix // who sends PROXY protocol headers; empty is nobody
 	SNISalt      string         // makes a key for each domain; empty is off
+	Policy       []policy.Rule  // all have to hold for a client
 }
 
 // clone returns a copy that shares nothing that a parser changes.
 func (p *PortSettings) clone() *PortSettings {
 	c := *p
-	c.Fronts, c.ProxyFrom = slices.Clone(p.Fronts), slices.Clone(p.ProxyFrom)
+	c.Fronts, c.ProxyFrom, c.Policy = slices.Clone(p.Fronts), slices.Clone(p.ProxyFrom), slices.Clone(p.Policy)
 	return &c
 }
 

@@ -65,6 +65,12 @@ type Settings struct {
 	MaxClients int   // 0 is what the descriptor limit allows
 	Memory     int64 // bytes; 0 is DefaultMemory
 
+	// Admission.
+	AcceptRate        int           // new connections a second; 0 is no limit
+	AcceptRateNetwork int           // the same, from one IPv4 /24 or IPv6 /48
+	SecretDrain       time.Duration // what clients get to finish whose secret is disabled, removed or expired
+	AddressWindow     time.Duration // for which an address counts towards its secret's max-addresses after it left
+
 	// Timings.
 	HandshakeTimeout time.Duration // first byte to whole opening
 	FirstByteTimeout time.Duration // connect to first byte
@@ -117,6 +123,8 @@ func Default() *Settings {
 		TelegramConfig:   DefaultTelegramConfig,
 		TelegramConfigV6: DefaultTelegramConfigV6,
 		Pin:              PinAuto,
+		SecretDrain:      defaultSecretDrain,
+		AddressWindow:    defaultAddressWindow,
 		HandshakeTimeout: defaultHandshakeTimeout,
 		FirstByteTimeout: defaultFirstByteTimeout,
 		IdleTimeout:      defaultIdleTimeout,
