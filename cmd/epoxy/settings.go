@@ -54,7 +54,19 @@ func (a *app) typed(cmd *cobra.Command) []string {
 }
 
 // fill does the work of settings on any flags.
-func (a *app) fill(fs *pflag.FlagSet, s *config.Settings) (warnings []warning, err error) {
+func (a *app) fill(fs *pflag.FlagSet, s *config.Settings) ([]warning, error) {
+	warnings, err := a.read(fs, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Validate(); err != nil {
+		return nil, usage(err)
+	}
+	return warnings, nil
+}
+
+// read is fill without Validate, for who wants to tell mistakes in another way. The error is a file that cannot be read.
+func (a *app) read(fs *pflag.FlagSet, s *config.Settings) (warnings []warning, err error) {
 	for _, name := range config.FromEnv(fs, a.environ) {
 		warnings = append(warnings, warning{"this variable belongs to no flag", "variable", name})
 	}
@@ -66,9 +78,6 @@ func (a *app) fill(fs *pflag.FlagSet, s *config.Settings) (warnings []warning, e
 		if secrets := config.FromFile(fs, s, s.File, text); secrets && mode&0o077 != 0 {
 			warnings = append(warnings, warning{"others may read the secrets in the settings file; chmod 600 it", "file", s.File})
 		}
-	}
-	if err := s.Validate(); err != nil {
-		return nil, usage(err)
 	}
 	if s.StateDir == "" {
 		s.StateDir = config.DefaultStateDir(a.getenv, a.uid)
