@@ -62,6 +62,7 @@ var floors = map[string]place{
 	"tools/archtest":        {floor: 8},
 	"tools/acceptance":      {floor: 8},
 	"tools/probedemo":       {floor: 8},
+	"tools/browser":         {floor: 8},
 }
 
 // rawAllowed names the packages that may import what reaches the kernel directly.
