@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"epoxy/bench/ping"
+	"epoxy/engine"
 	"epoxy/engine/config"
 	"epoxy/engine/stats"
 )
@@ -29,7 +30,7 @@ type app struct {
 	uid       int
 	random    io.Reader
 	addrs     func() ([]net.Addr, error) // of this machine
-	signals   <-chan os.Signal           // SIGINT and SIGTERM
+	signals   <-chan os.Signal           // SIGINT, SIGTERM and SIGHUP
 	build     stats.Build
 	screen    func() (*screen, error) // for top; nil when nobody can watch
 	engine    func(*config.Settings, *slog.Logger) (proxy, error)
@@ -42,6 +43,7 @@ type proxy interface {
 	Start() error
 	Addrs() []string
 	Limit() int
+	Apply(*config.Settings) (engine.Applied, error)
 	Strangers() any
 	Healthy() error
 	Ready() error
@@ -112,6 +114,7 @@ It makes a secret, keeps it, prints the links and serves until SIGTERM.`,
 	root.AddCommand(a.talks()...)
 	root.AddCommand(
 		a.run(),
+		a.check(),
 		a.link(),
 		a.secret(),
 		a.ping(),

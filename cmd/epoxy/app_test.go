@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/goleak"
 
+	"epoxy/engine"
 	"epoxy/engine/config"
 	"epoxy/engine/stats"
 )
@@ -67,8 +68,13 @@ func (f *fake) Start() error {
 	}
 	return f.startErr
 }
-func (f *fake) Addrs() []string           { return []string{"127.0.0.1:4430"} }
-func (f *fake) Limit() int                { return 100 }
+func (f *fake) Addrs() []string { return []string{"127.0.0.1:4430"} }
+func (f *fake) Limit() int      { return 100 }
+func (f *fake) Apply(s *config.Settings) (engine.Applied, error) {
+	changes := config.Diff(f.settings, s)
+	f.settings = s
+	return engine.Applied{Changes: changes, Kept: 3}, nil
+}
 func (f *fake) Ready() error              { return nil }
 func (f *fake) Healthy() error            { return nil }
 func (f *fake) Strangers() any            { return nil }

@@ -184,7 +184,7 @@ func (c *caller) do(method, path, kind string, body []byte) ([]byte, error) {
 	if json.Unmarshal(answer, &p) != nil || p.Error == "" {
 		return nil, fmt.Errorf("%s answers %s; is that the door of epoxy?", c.place, res.Status)
 	}
-	p.Error = clean(p.Error, "\n")
+	p.Error = clean(strings.TrimPrefix(strings.TrimPrefix(p.Error, "admin: "), "policy: "), "\n")
 	if p.Cure != "" {
 		p.Error += "; " + clean(p.Cure, "")
 	}

@@ -9,17 +9,6 @@ import (
 	"epoxy/upstream/middle"
 )
 
-// controllable is a proxy that can be asked for changes.
-type controllable interface{ Control() admin.Control }
-
-// control returns what the door may ask of e beyond reading; nil is nothing.
-func control(e proxy) admin.Control {
-	if c, ok := e.(controllable); ok {
-		return c.Control()
-	}
-	return nil
-}
-
 // looker returns what tells the door the state of the process.
 func (a *app) looker(e proxy, exporter *stats.Exporter, control admin.Control) func() admin.Status {
 	return func() admin.Status {

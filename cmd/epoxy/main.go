@@ -1,4 +1,4 @@
-// Command epoxy is the program: run, link, secret, ping, version, and those that speak to a running proxy.
+// Command epoxy is the program: run, link, secret, ping, check, version, and those that speak to a running proxy.
 package main
 
 import (
@@ -19,7 +19,7 @@ var version string
 
 func main() {
 	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	a := &app{
 		in: os.Stdin, out: os.Stdout, errs: os.Stderr, terminal: isTerminal(os.Stdout),
 		environ: os.Environ(), getenv: os.Getenv, uid: os.Geteuid(),

@@ -1,13 +1,9 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"sync"
-	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +18,8 @@ func (a *app) run() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "run",
 		Short: "Serve clients until SIGTERM",
-		Long: `Run serves clients until SIGTERM or SIGINT, then lets sessions finish for --drain; a second signal exits at once.
+		Long: `Run serves clients until SIGTERM or SIGINT, then lets sessions finish for --drain; a second signal exits at once. SIGHUP
+reads flags, variables and file again and changes what changed under live clients, as epoxy reload does.
 
 Without --secret it makes one, keeps it in --state-dir and uses it again at the next start. Links go to standard
 output, log lines to standard error. The operator's door (--admin) has /metrics, /stats, /healthz, /readyz,
@@ -43,7 +40,7 @@ the file or in EPOXY_SECRET than on a command line, which other users can read. 
 			if err != nil {
 				return err
 			}
-			return a.serve(s, warnings)
+			return a.serve(s, a.typed(cmd), warnings)
 		},
 	}
 	cmd.Flags().SortFlags = false
@@ -51,8 +48,8 @@ the file or in EPOXY_SECRET than on a command line, which other users can read. 
 	return cmd
 }
 
-// serve runs the proxy of s until a signal or the engine ends it.
-func (a *app) serve(s *config.Settings, warnings []warning) error {
+// serve runs the proxy of s, which args made, until a signal or the engine ends it.
+func (a *app) serve(s *config.Settings, args []string, warnings []warning) error {
 	log := slog.New(logHandler(a.errs, s))
 	for _, w := range warnings {
 		log.Warn(w.text, slog.String(w.key, w.value))
@@ -70,7 +67,8 @@ func (a *app) serve(s *config.Settings, warnings []warning) error {
 	if err != nil {
 		return err
 	}
-	door, err := a.openDoor(s, e, log)
+	o := a.operator(args, s, e, log)
+	door, err := a.openDoor(s, e, o, log)
 	if err != nil {
 		e.Stop()
 		return err
@@ -83,7 +81,7 @@ func (a *app) serve(s *config.Settings, warnings []warning) error {
 	log.Info("serving", slog.Any("listen", e.Addrs()), slog.String("admin", door.addr()), slog.Int("clients_limit", e.Limit()),
 		slog.String("version", a.build.Version))
 	a.greet(s, e.Addrs(), made, log)
-	return a.wait(s, e, log)
+	return o.wait()
 }
 
 // greet prints the links: whole when asked, or when a secret was made just now and somebody is watching.
@@ -104,41 +102,6 @@ func (a *app) greet(s *config.Settings, addrs []string, made bool, log *slog.Log
 	}
 }
 
-// wait returns when the engine ended: by itself, after a signal and the drain, or at a second signal.
-func (a *app) wait(s *config.Settings, e proxy, log *slog.Logger) error {
-	select {
-	case <-e.Done():
-		if err := e.Err(); err != nil {
-			return err
-		}
-		return errors.New("the engine stopped by itself")
-	case sig := <-a.signals:
-		log.Info("draining; a second signal exits at once", slog.String("signal", sig.String()), slog.Duration("drain", s.Drain))
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), s.Drain)
-	defer cancel()
-	drained := make(chan struct{})
-	go func() {
-		e.Drain(ctx)
-		close(drained)
-	}()
-	select {
-	case <-drained:
-		log.Info("stopped")
-		return nil
-	case sig := <-a.signals:
-		return &exitError{signalCode(sig), errors.New("stopped by a second signal, sessions were cut")}
-	}
-}
-
-// signalCode is what a shell reports for a program that sig ended.
-func signalCode(sig os.Signal) int {
-	if n, ok := sig.(syscall.Signal); ok {
-		return 128 + int(n)
-	}
-	return exitFault
-}
-
 // opened is the operator's door while it is open; a nil one is off.
 type opened struct {
 	server *admin.Server
@@ -146,14 +109,14 @@ type opened struct {
 }
 
 // openDoor opens the door that s wants. Who comes waits until serve: before its start an engine cannot be asked.
-func (a *app) openDoor(s *config.Settings, e proxy, log *slog.Logger) (*opened, error) {
+func (a *app) openDoor(s *config.Settings, e proxy, o *operator, log *slog.Logger) (*opened, error) {
 	if s.Admin.IsZero() {
 		return nil, nil
 	}
 	exporter := stats.NewExporter(e, a.build)
 	server, err := admin.New(admin.Options{
 		Addr: s.Admin.String(), Healthy: e.Healthy, Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Log: log,
-		Strangers: e.Strangers, Status: a.looker(e, exporter, control(e)), Control: control(e), Token: string(s.AdminToken), Mode: s.AdminMode,
+		Strangers: e.Strangers, Status: a.looker(e, exporter, o), Control: o, Token: string(s.AdminToken), Mode: s.AdminMode,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("--admin %s: %w; choose another place, or off", s.Admin, err)

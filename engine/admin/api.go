@@ -201,7 +201,13 @@ func (a *api) postDrain(w http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (a *api) getLevels(http.ResponseWriter, *http.Request) (any, error) {
-	return Levels{a.control.Levels()}, nil
+	return a.levels(), nil
+}
+
+func (a *api) levels() Levels {
+	l := Levels{Levels: map[string]string{}}
+	maps.Copy(l.Levels, a.control.Levels())
+	return l
 }
 
 func (a *api) putLevel(_ http.ResponseWriter, r *http.Request) (any, error) {
@@ -215,7 +221,7 @@ func (a *api) putLevel(_ http.ResponseWriter, r *http.Request) (any, error) {
 	if err := a.control.SetLevel(s.Part, s.Level); err != nil {
 		return nil, err
 	}
-	return Levels{a.control.Levels()}, nil
+	return a.levels(), nil
 }
 
 func (a *api) getSecrets(http.ResponseWriter, *http.Request) (any, error) {

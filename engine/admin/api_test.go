@@ -152,7 +152,7 @@ func TestErrors(t *testing.T) {
 		{ErrRefused, 409, `"error": "admin: refused"`, ""},
 		{policy.ErrFull, 507, `"error": "policy: the tables are full"`, `"cure": "raise --table-max, or delete what is not needed"`},
 		{errors.New("a: b\nc: d; e"), 500, `"error": "a: b\nc: d; e"`, ""},
-		{ErrNotHere, 501, "cannot", "cure"},
+		{ErrNotHere, 501, "cannot be asked", ""},
 	} {
 		c.err = q.err
 		w := asked{"POST", "/api/v1/reload", "", ""}.of(h)

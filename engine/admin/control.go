@@ -11,9 +11,9 @@ import (
 // What a Control's errors may be, for errors.Is; policy.ErrFull is known too, and all others are faults of the process.
 // The text behind the last "; " of an error of one line is taken for the cure.
 var (
-	ErrNotFound = errors.New("admin: not found")                                                      // 404
-	ErrRefused  = errors.New("admin: refused")                                                        // 409
-	ErrNotHere  = errors.New("admin: this process cannot be asked for that; restart it as epoxy run") // 501
+	ErrNotFound = errors.New("admin: not found")                             // 404
+	ErrRefused  = errors.New("admin: refused")                               // 409
+	ErrNotHere  = errors.New("admin: this process cannot be asked for that") // 501
 )
 
 // Control is what an operator may ask of a running process beyond reading pages. Methods are called from any goroutine,
@@ -45,6 +45,9 @@ type Control interface {
 type Reload struct {
 	Applied []string `json:"applied,omitempty"` // changed and in force
 	Restart []string `json:"restart,omitempty"` // changed, and in force after a restart
+
+	Kept     int `json:"clients_kept"`
+	Draining int `json:"clients_draining"` // whose port or secret is gone; they are closed when --drain is over
 }
 
 // Secret is what is known of a secret, without its key.
