@@ -276,10 +276,11 @@ type help struct {
 	t     *testing.T
 	dir   string
 	flags map[string][]string // by command, nil when there is no such one
+	args  map[string]bool     // commands that take words behind them
 }
 
 func newHelp(t *testing.T) *help {
-	h := &help{t: t, dir: t.TempDir(), flags: map[string][]string{}}
+	h := &help{t: t, dir: t.TempDir(), flags: map[string][]string{}, args: map[string]bool{}}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "go", "build", "-o", h.dir, "./cmd/...")
@@ -304,6 +305,9 @@ func (h *help) walk(command string) {
 	for _, m := range regexp.MustCompile(`(?m)^ +(?:-\w, )?--([a-z][a-z0-9-]*)`).FindAllStringSubmatch(string(out), -1) {
 		h.flags[command] = append(h.flags[command], m[1])
 	}
+	_, use, _ := strings.Cut(string(out), "Usage:\n")
+	use, _, _ = strings.Cut(use, "\n")
+	h.args[command] = strings.TrimSpace(strings.TrimSuffix(use, "[flags]")) != command
 	_, below, _ := strings.Cut(string(out), "Available Commands:\n")
 	below, _, _ = strings.Cut(below, "\n\n")
 	for line := range strings.Lines(below) {
@@ -317,7 +321,8 @@ func (h *help) walk(command string) {
 func (h *help) of(words []string) ([]string, bool) {
 	command := words[0]
 	for _, w := range words[1:] {
-		if strings.HasPrefix(w, "-") || w == "..." {
+		_, below := h.flags[command+" "+w]
+		if strings.HasPrefix(w, "-") || w == "..." || h.args[command] && !below {
 			break
 		}
 		command += " " + w
