@@ -227,6 +227,7 @@ func (r registrar) telegram() {
 func (r registrar) size() {
 	s := r.s
 	r.admission()
+	r.lists()
 	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
 	choice(r, &s.Pin, "pin", "WHEN", pinWords, "tie each loop to a CPU: auto, on, off")
 	scalar(r, &s.QueueLimit, "queue-limit", "SIZE", parseQueueLimit, func(n int) string { return showMemory(int64(n)) }, "bytes that may wait for one client who reads slowly, over links; beyond it that client is closed")
@@ -259,18 +260,8 @@ func (r registrar) operating() {
 	r.stateDir()
 	r.boolean(&s.ShowSecrets, "show-secrets", "print links with their secrets at start, instead of masked")
 	r.door()
-	r.add(&value{
-		name: "log-level", kind: "LEVEL", choices: levelWords,
-		parse: func(text string, _ bool) error {
-			level, err := parseLevel(text)
-			if err == nil {
-				s.LogLevel = level
-			}
-			return err
-		},
-		show: func() string { return showLevel(s.LogLevel) },
-	}, "least level that is logged: debug, info, warn, error")
-	choice(r, &s.LogFormat, "log-format", "FORMAT", formatWords, "log lines as text or json")
+	r.account()
+	r.logs()
 }
 
 func (r registrar) stateDir() {

@@ -29,7 +29,10 @@ const (
 	defaultFrontMeasure     = 4 * time.Hour    // certificates change every few weeks
 	defaultProxyTimeout     = 500 * time.Millisecond
 	defaultReplayMemory     = 64 << 20
+	defaultListRefresh      = time.Hour
+	defaultTableMax         = 1_000_000
 	defaultQueueLimit       = 1 << 20 // DESIGN section 5
+	defaultLogSample        = 100     // lines a second
 	defaultSecretDrain      = 10 * time.Second
 	defaultAddressWindow    = time.Minute // phones change networks, and come back
 	defaultAdminMode        = 0o600       // whoever opens the socket may do everything
@@ -52,8 +55,9 @@ const (
 	maxClients    = 1 << 24
 	maxBacklog    = 1 << 20
 	maxSocketSize = 1 << 30
-	maxKeepCount  = 127        // the kernel's MAX_TCP_KEEPCNT
-	maxKeepTime   = 32767      // seconds, the kernel's MAX_TCP_KEEPIDLE and _KEEPINTVL
+	maxKeepCount  = 127   // the kernel's MAX_TCP_KEEPCNT
+	maxKeepTime   = 32767 // seconds, the kernel's MAX_TCP_KEEPIDLE and _KEEPINTVL
+	maxLogSample  = 1_000_000
 	maxRate       = 10_000_000 // connections a second
 	maxName       = 32         // bytes of a name of ours: it becomes a metric label
 	maxInterface  = 15         // bytes, the kernel's IFNAMSIZ less its zero
@@ -62,6 +66,7 @@ const (
 	maxMSS        = 1460
 	minReplay     = 1 << 20
 	maxReplay     = 64 << 30
+	maxTable      = 100_000_000
 	minMeasure    = 10 * time.Minute
 	minQueueLimit = 128 << 10 // a session stops its source at 64 KiB
 	minMemory     = 64 << 20

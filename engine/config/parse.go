@@ -1,7 +1,6 @@
 package config
 
 import (
-	"log/slog"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -73,7 +72,5 @@ func showAddr(a netip.Addr) string {
 	}
 	return a.String()
 }
-
-func showLevel(l slog.Level) string { return strings.ToLower(l.String()) }
 
 func same(text string) string { return text }

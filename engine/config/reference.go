@@ -88,7 +88,7 @@ func fileKey(name string) string { return strings.ReplaceAll(name, "-", "_") }
 // typeText returns the words that v takes, or what they are called.
 func (v *value) typeText() string {
 	text := v.kind
-	if v.choices != nil {
+	if v.choices != nil && !v.open {
 		text = "`" + strings.Join(v.choices, "|") + "`"
 	}
 	if v.list && !slices.Contains([]string{"CIDR,...", "NAME,..."}, v.kind) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"epoxy/codec"
+	"epoxy/engine/lists"
 	"epoxy/upstream/dcmap"
 	"epoxy/upstream/egress"
 )
@@ -69,6 +70,9 @@ type Settings struct {
 	AcceptRate        int           // new connections a second; 0 is no limit
 	AcceptRateNetwork int           // the same, from one IPv4 /24 or IPv6 /48
 	SecretDrain       time.Duration // what clients get to finish whose secret is disabled, removed or expired
+	Lists             []lists.Spec  // names unique
+	ListRefresh       time.Duration // between two downloads of a list
+	TableMax          int           // keys of all tables together
 	AddressWindow     time.Duration // for which an address counts towards its secret's max-addresses after it left
 
 	// Timings.
@@ -88,16 +92,20 @@ type Settings struct {
 	Keepalive    Keepalive
 
 	// Operating.
-	File        string      // that FromFile reads the rest from; empty is none
-	StateDir    string      // what must survive a restart; empty until DefaultStateDir fills it
-	Admin       Endpoint    // the operator's door; the zero Endpoint is off
-	AdminToken  Token       // what it asks for; empty is nothing
-	AdminMode   fs.FileMode // of its unix socket
-	LogLevel    slog.Level
-	LogFormat   LogFormat
-	ShowSecrets bool   // print secrets whole where links are printed
-	PublicHost  string // what links name; empty is found from the listeners
-	PublicPort  int    // what links name; 0 is the first listener's
+	File         string                // that FromFile reads the rest from; empty is none
+	StateDir     string                // what must survive a restart; empty until DefaultStateDir fills it
+	Admin        Endpoint              // the operator's door; the zero Endpoint is off
+	AdminToken   Token                 // what it asks for; empty is nothing
+	AdminMode    fs.FileMode           // of its unix socket
+	User         Account               // whom the program becomes once it listens; the zero Account is nobody else
+	LogLevel     slog.Level            // of all that LogParts does not name
+	LogParts     map[string]slog.Level // by part, see engine/logs
+	LogFormat    LogFormat
+	LogSample    int // lines about single clients, a second and loop; 0 is all
+	LogAddresses Addresses
+	ShowSecrets  bool   // print secrets whole where links are printed
+	PublicHost   string // what links name; empty is found from the listeners
+	PublicPort   int    // what links name; 0 is the first listener's
 
 	source   map[string]string // flag name to the variable that set it
 	mistakes []error           // what the values' parsers refused
@@ -124,6 +132,8 @@ func Default() *Settings {
 		TelegramConfigV6: DefaultTelegramConfigV6,
 		Pin:              PinAuto,
 		SecretDrain:      defaultSecretDrain,
+		ListRefresh:      defaultListRefresh,
+		TableMax:         defaultTableMax,
 		AddressWindow:    defaultAddressWindow,
 		HandshakeTimeout: defaultHandshakeTimeout,
 		FirstByteTimeout: defaultFirstByteTimeout,
@@ -140,6 +150,7 @@ func Default() *Settings {
 		AdminMode:        defaultAdminMode,
 		LogLevel:         slog.LevelInfo,
 		LogFormat:        LogText,
+		LogSample:        defaultLogSample,
 	}
 }
 

@@ -20,6 +20,7 @@ type value struct {
 	touched  bool
 	order    int      // among the words of a port or secret
 	choices  []string // the words that it takes; nil when there are others
+	open     bool     // others than choices, too
 	place    string   // where the text was written, when that is not for the Settings to say
 	usage    string
 	parse    func(text string, first bool) error

@@ -156,11 +156,11 @@ func TestWords(t *testing.T) {
 		t.Errorf("maybe: %v", err)
 	}
 	for _, w := range []string{"debug", "info", "warn", "error"} {
-		if l, err := parseLevel(strings.ToUpper(w)); err != nil || showLevel(l) != w {
+		if l, parts, err := parseLevels(strings.ToUpper(w)); err != nil || showLevels(l, parts) != w {
 			t.Errorf("level %s is %v, %v", w, l, err)
 		}
 	}
-	if _, err := parseLevel("info+2"); err == nil {
+	if _, _, err := parseLevels("info+2"); err == nil {
 		t.Error("info+2 is a level")
 	}
 }

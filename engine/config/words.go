@@ -1,7 +1,6 @@
 package config
 
 import (
-	"log/slog"
 	"strings"
 
 	"epoxy/codec"
@@ -117,7 +116,6 @@ var (
 	migrateWords  = []string{MigrateIdle: "idle", MigrateAlways: "always", MigrateNever: "never"}
 	filterWords   = []string{FilterFirst: "first", FilterOff: "off", FilterAlways: "always"}
 	pinWords      = []string{PinAuto: "auto", PinOn: "on", PinOff: "off"}
-	levelWords    = []string{"debug", "info", "warn", "error"}
 	formatWords   = []string{LogText: "text", LogJSON: "json"}
 )
 
@@ -154,19 +152,4 @@ func parseWord[E ~uint8](words []string, text string) (E, error) {
 		}
 	}
 	return 0, wrong("is not a word of this flag", "write one of "+strings.Join(words, ", "))
-}
-
-// parseLevel reads a log level.
-func parseLevel(text string) (slog.Level, error) {
-	switch strings.ToLower(text) {
-	case "debug":
-		return slog.LevelDebug, nil
-	case "info":
-		return slog.LevelInfo, nil
-	case "warn":
-		return slog.LevelWarn, nil
-	case "error":
-		return slog.LevelError, nil
-	}
-	return 0, wrong("is not a log level", "write one of debug, info, warn, error")
 }
