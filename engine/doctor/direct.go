@@ -63,8 +63,10 @@ func (d *doctor) question(ctx context.Context, w way, dc codec.DC, to netip.Addr
 			return r.took, d.Now().Sub(start), judgeAnswer(answer.Body, nonce[:])
 		case short != codec.ErrShort:
 			return 0, 0, judgeAnswer(nil, nil)
-		case err != nil:
+		case err != nil && len(in) == 0:
 			return 0, 0, unanswered(err)
+		case err != nil:
+			return 0, 0, judgeAnswer(nil, nil)
 		}
 	}
 	return 0, 0, judgeAnswer(nil, nil)

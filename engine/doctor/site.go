@@ -175,5 +175,5 @@ func judgeFront(s scout.Status) (found []Finding) {
 		return found
 	}
 	return one(Finding{Check: "front", Text: fmt.Sprintf("the front %s answers within %v in TLS 1.3, its first flight is of %d bytes in %d records",
-		s.Target, max(s.DelayHigh, time.Millisecond), s.FirstFlight, s.Records)})
+		s.Target, max(s.DelayHigh.Round(time.Millisecond), time.Millisecond), s.FirstFlight, s.Records)})
 }

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -63,7 +64,7 @@ func groups(ids []codec.DC, lookup func(codec.DC) []netip.AddrPort) (all []group
 // String names the datacenters.
 func (g group) String() string {
 	var words []string
-	for _, id := range g.ids {
+	for _, id := range slices.SortedFunc(slices.Values(g.ids), func(a, b codec.DC) int { return cmp.Or(a.Abs()-b.Abs(), int(b)-int(a)) }) {
 		words = append(words, strconv.Itoa(int(id)))
 	}
 	return "DC " + strings.Join(words, ", ")
