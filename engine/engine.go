@@ -15,6 +15,7 @@ import (
 	"epoxy/codec"
 	"epoxy/codec/faketls"
 	"epoxy/engine/config"
+	"epoxy/engine/quota"
 	"epoxy/engine/reactor"
 	"epoxy/engine/replay"
 	"epoxy/engine/session"
@@ -43,6 +44,7 @@ type Engine struct {
 	memory  atomic.Int64             // bytes that the process may take; 0 is not known
 	shared  atomic.Bool              // what sockets hold in the kernel counts against memory
 	ports   portList
+	limits
 
 	// Shared by all loops; touched at accept and at the end of a session.
 	clients  atomic.Int64
@@ -76,6 +78,7 @@ type loop struct {
 	gates     []*gate
 	fronts    map[*facade]*front.Router
 	sites     map[*facade]*session.Sites
+	till      *quota.Till
 	strangers *strangers.Table
 	refused   [codec.Reasons]uint64 // clients turned away at once
 	past      pastCounts            // of what a reload took away
@@ -103,6 +106,7 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 		return nil, err
 	}
 	e.openStore()
+	e.openLimits()
 	cpus := reactor.CPUs()
 	n := set.Loops
 	if n == 0 {
@@ -185,6 +189,8 @@ func (e *Engine) addLoop(i, cpu int) error {
 	l.useUpstream(e, e.set())
 	l.env = session.NewEnv(r, l.route, e.store)
 	l.env.Gone = e.left
+	l.till = quota.NewTill(e.ledger, r, l.sweep)
+	l.env.Admit = &door{e, l}
 	l.env.Strangers = func(why codec.Reason, p []byte) { l.strangers.Note(why, p, r.Now()) }
 	e.loops = append(e.loops, l)
 	return nil
@@ -215,6 +221,7 @@ func (e *Engine) Start() error {
 	go e.keepHouse()
 	go e.watchMemory()
 	go e.keepStore()
+	go e.keepLimits()
 	e.runBook(e.book.Load())
 	for _, f := range e.ports.inUse() {
 		e.runFacade(f)
@@ -310,6 +317,7 @@ func (e *Engine) Stop() {
 		<-e.done
 	}
 	e.closeStore()
+	e.closeLimits()
 }
 
 func (e *Engine) stopLoops() {

@@ -55,6 +55,12 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.ClientsLimit = uint64(e.limit.Load())
 	s.Replay, s.Fronts = e.store.Stats(), e.FrontStatus()
 	s.Now = time.Now()
+	s.Secrets = e.ledger.Usage(s.Now.Unix())
+	for _, p := range e.ports.all() {
+		if want := wanted(e.set(), p); want != nil {
+			s.Ports = append(s.Ports, stats.Port{Name: want.Name, Clients: uint64(p.clients.Load())})
+		}
+	}
 	s.TagSet = e.set().Tagged()
 	s.MemoryLimit = uint64(max(e.memory.Load(), 0))
 	s.MemoryUsed = memoryUsed()

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"epoxy/codec"
@@ -25,6 +26,8 @@ type port struct {
 	addr  string // where it listens, with the number that the kernel chose
 	at    netip.AddrPort
 	gates []*gate // by loop; one of the first loop alone for a unix socket
+
+	clients atomic.Int64 // of all loops
 }
 
 // portList is what listens, and the fronts behind it.
@@ -64,18 +67,17 @@ type gate struct {
 	port   *session.Port
 	facade *facade        // nil without fronts
 	from   []netip.Prefix // balancers, which alone may connect when the port expects their header
+	most   int64          // clients of the port; 0 is no limit of its own
 }
 
-// Accept begins a session, or refuses the client when the limit is reached, memory spent, or it is no balancer where only
-// balancers may connect.
+// Accept begins a session, or refuses the client when it is no balancer where only balancers may connect, or take says so.
 func (g *gate) Accept(s upstream.Socket, peer netip.AddrPort) upstream.Handler {
 	if g.port.ProxyHeader && peer.IsValid() && !slices.ContainsFunc(g.from, func(p netip.Prefix) bool { return p.Contains(peer.Addr()) }) {
 		g.loop.refused[codec.ReasonProxyUntrusted]++
 		return nil
 	}
-	if g.engine.clients.Add(1) > g.engine.limit.Load() || g.engine.crowded.Load() {
-		g.engine.clients.Add(-1)
-		g.loop.refused[codec.ReasonLimit]++
+	if why := g.take(peer.Addr()); why != codec.ReasonNone {
+		g.loop.refused[why]++
 		return nil
 	}
 	return session.New(g.port, s, peer)
@@ -154,6 +156,9 @@ func (l *loop) use(g *gate, set *config.Settings, want *config.Listen) {
 			p.Sites = s
 		}
 	}
+	g.most = int64(want.PortMax)
+	p.Gone = func() { g.of.clients.Add(-1) }
+	p.Screen = g.screen
 	g.port = session.NewPort(l.env, p)
 }
 
@@ -170,6 +175,7 @@ func (e *Engine) sessionPort(set *config.Settings, p *config.Listen) session.Por
 		Records: map[config.Records]session.Sizing{
 			config.RecordsAuto: session.Auto, config.RecordsFull: session.Full, config.RecordsDRS: session.Ramp,
 		}[p.Records],
+		Rules: rules(p.Policy),
 		Timing: &session.Timing{
 			FirstByte: ms(set.FirstByteTimeout), Handshake: ms(set.HandshakeTimeout),
 			Idle: ms(set.IdleTimeout), Compact: compact, Window: int64(set.ClockWindow / time.Second),

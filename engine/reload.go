@@ -68,6 +68,7 @@ func (e *Engine) Apply(set *config.Settings) (Applied, error) {
 	}
 	before := e.book.Load()
 	e.current.Store(set)
+	e.useLimits(set)
 	if fresh {
 		e.book.Store(book)
 		before.stop()

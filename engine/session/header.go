@@ -75,6 +75,12 @@ func (s *Session) header(p []byte) {
 		x := s.extras()
 		x.client, x.local = h.Src, h.Dst
 		s.client = hashAddr(h.Src.Addr())
+		if ask := s.port.Screen; ask != nil {
+			if why := ask(h.Src.Addr()); why != codec.ReasonNone {
+				s.end(why)
+				return
+			}
+		}
 	}
 	s.part = nil
 	s.begin(s.port.env.Loop.Now())

@@ -1,12 +1,14 @@
 package session
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
 	"epoxy/codec"
 	"epoxy/codec/faketls"
 	"epoxy/codec/rpc"
+	"epoxy/engine/policy"
 	"epoxy/upstream"
 )
 
@@ -91,6 +93,12 @@ type Port struct {
 	SplitHello  bool            // the ServerHello leaves in two segments
 	Records     Sizing          // towards fake-TLS clients
 	Front       upstream.Router // of the loop; nil is the Env's
+	Rules       *policy.Rules   // for the Admission; nil is none
+	Gone        func()          // called once for each session that ended, after the Env's; nil is nothing
+
+	// Screen is asked about the address that a PROXY protocol header gave; a reason other than ReasonNone closes the
+	// client. nil is nothing.
+	Screen func(client netip.Addr) codec.Reason
 
 	// Owned by the loop.
 	Sites  *Sites // changed by Use

@@ -69,7 +69,7 @@ type Session struct {
 	pass     *Pass          // nil before it was admitted, and where nobody is asked
 	account  *quota.Account // the pass's; counts its bytes, nil for none
 	active   int64          // loop time of the last byte; of accept before the first
-	deadline int64          // loop time when the opening has to be whole, or the talk with the front over
+	deadline int64          // loop time when the opening has to be whole, or the talk with the front over; in Relay, when it began
 	records  faketls.Reader
 	cursor   uint32 // secrets tried, or bytes swallowed from a stranger
 	client   uint32 // hash of the client's address
@@ -244,6 +244,7 @@ func (s *Session) end(why codec.Reason) {
 	if s.state == Closed {
 		return
 	}
+	s.tell(why)
 	if s.state == Discard {
 		s.port.env.Count.Discarding--
 	}
@@ -297,6 +298,9 @@ func (s *Session) Closed(_ upstream.Socket, why codec.Reason) {
 		why = codec.ReasonClientReset
 	default: //exhaustive:ignore
 	}
+	if s.state != Closed {
+		s.tell(why)
+	}
 	if s.state == Discard {
 		s.port.env.Count.Discarding--
 	}
@@ -307,5 +311,8 @@ func (s *Session) Closed(_ upstream.Socket, why codec.Reason) {
 	c.Closed[why]++
 	if s.port.env.Gone != nil {
 		s.port.env.Gone()
+	}
+	if s.port.Gone != nil {
+		s.port.Gone()
 	}
 }

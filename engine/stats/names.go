@@ -36,6 +36,16 @@ const (
 	MemoryLimit   = "epoxy_memory_limit_bytes"
 	MemoryUsed    = "epoxy_memory_used_bytes"
 
+	PortClients     = "epoxy_port_clients"
+	SecretClients   = "epoxy_secret_clients"
+	SecretAddresses = "epoxy_secret_addresses"
+	SecretBytes     = "epoxy_secret_bytes_total"
+	SecretUsed      = "epoxy_secret_used_bytes"
+	SecretQuota     = "epoxy_secret_quota_bytes"
+	SecretExpires   = "epoxy_secret_expires_seconds"
+	SecretEnabled   = "epoxy_secret_enabled"
+	SecretRefused   = "epoxy_secret_refused_total"
+
 	Clients      = "epoxy_clients"
 	Accepted     = "epoxy_accepted_total"
 	AcceptErrors = "epoxy_accept_errors_total"
@@ -119,7 +129,7 @@ type view struct {
 
 // families returns every metric of ours in the order of the page.
 func families() []family {
-	return slices.Concat(processFamilies(), frontFamilies(), linkFamilies(), bookFamilies())
+	return slices.Concat(processFamilies(), secretFamilies(), frontFamilies(), linkFamilies(), bookFamilies())
 }
 
 func processFamilies() []family {

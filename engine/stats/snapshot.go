@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"epoxy/codec"
+	"epoxy/engine/quota"
 	"epoxy/engine/replay"
 	"epoxy/upstream/dcmap"
 	"epoxy/upstream/egress"
@@ -33,6 +34,8 @@ type Snapshot struct {
 	Replay       replay.Stats
 	Fronts       []scout.Status // by port and domain, each front once
 	Egress       []egress.Count // by the proxies towards Telegram
+	Secrets      []quota.Usage  // in the order of the settings
+	Ports        []Port         // the same
 	MemoryLimit  uint64         // bytes, after --memory; 0 is none
 	MemoryUsed   uint64         // bytes, of what the limit is about
 	Loops        []Loop         // by loop number

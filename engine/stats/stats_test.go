@@ -9,7 +9,10 @@ import (
 	"time"
 
 	"epoxy/codec"
+	"epoxy/engine/quota"
 	"epoxy/engine/replay"
+	"epoxy/upstream/egress"
+	"epoxy/upstream/scout"
 )
 
 // fixed is a Source with one snapshot.
@@ -86,7 +89,10 @@ func TestZerosFromTheStart(t *testing.T) {
 
 // Every family has at least one line, a name with our prefix, and a suffix that fits its kind.
 func TestFamilies(t *testing.T) {
-	got := scrape(t, Snapshot{Loops: make([]Loop, 1)})
+	got := scrape(t, Snapshot{
+		Loops: make([]Loop, 1), Fronts: make([]scout.Status, 1), Egress: make([]egress.Count, 1),
+		Secrets: []quota.Usage{{Name: "a"}}, Ports: []Port{{Name: "port1"}},
+	})
 	seen := map[string]bool{}
 	for _, f := range families() {
 		if seen[f.name] {
