@@ -72,6 +72,25 @@ func (o *operator) reload() (done admin.Reload, err error) {
 	return done, nil
 }
 
+// watch reloads when the settings file changes, until stop is closed.
+func (o *operator) watch(path string, stop <-chan struct{}) {
+	tick := time.NewTicker(watchTime)
+	defer tick.Stop()
+	now := stampOf(path)
+	w := watcher{used: now, last: now}
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+			if w.look(stampOf(path)) {
+				o.log.Info("the settings file has changed", slog.String("file", path))
+				_, _ = o.Reload(context.Background()) // it was logged
+			}
+		}
+	}
+}
+
 // Drain makes the process stop as a signal would; below 0 is --drain.
 func (o *operator) Drain(limit time.Duration) error {
 	if limit < 0 {
@@ -86,14 +105,22 @@ func (o *operator) Drain(limit time.Duration) error {
 }
 
 // drain returns --drain as it is in force.
-func (o *operator) drain() time.Duration {
+func (o *operator) drain() time.Duration { return o.settings().Drain }
+
+// settings returns those in force.
+func (o *operator) settings() *config.Settings {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.set.Drain
+	return o.set
 }
 
 // wait returns when the engine ended: by itself, after a signal or an order and the drain, or at a second signal.
 func (o *operator) wait() error {
+	stop := make(chan struct{})
+	defer close(stop)
+	if s := o.settings(); s.Watch {
+		go o.watch(s.File, stop)
+	}
 	var limit time.Duration
 	for draining := false; !draining; {
 		select {

@@ -122,6 +122,7 @@ func TestEveryFlag(t *testing.T) {
 		{"keepalive", "off", "off", func(s *Settings) any { return s.Keepalive }},
 		{"upstream-rcvbuf", "0", "0", func(s *Settings) any { return s.UpstreamRcvbuf }},
 		{"upstream-proxy", "socks5://a:b@127.0.0.1:1080", "[socks5://...@127.0.0.1:1080]", func(s *Settings) any { return s.UpstreamProxies }},
+		{"watch", "true", "true", func(s *Settings) any { return s.Watch }},
 		{"show-secrets", "true", "true", func(s *Settings) any { return s.ShowSecrets }},
 		{"public-host", "p.example.com", "p.example.com", func(s *Settings) any { return s.PublicHost }},
 		{"public-port", "443", "443", func(s *Settings) any { return s.PublicPort }},
@@ -130,6 +131,8 @@ func TestEveryFlag(t *testing.T) {
 		switch c.flag {
 		case "tag-optional": // means nothing without a tag
 			more = []string{"--tag=" + testTag}
+		case "watch": // means nothing without a file
+			more = []string{"--config=/etc/epoxy.toml"}
 		case "sni-salt": // is for fake-TLS alone
 			more = []string{"--allow=tls"}
 		}

@@ -258,6 +258,7 @@ func (r registrar) sockets() {
 func (r registrar) operating() {
 	s := r.s
 	r.stateDir()
+	r.boolean(&s.Watch, "watch", "reload by itself when the file of --config has changed, replaced files too; a bad one changes nothing")
 	r.boolean(&s.ShowSecrets, "show-secrets", "print links with their secrets at start, instead of masked")
 	r.door()
 	r.account()

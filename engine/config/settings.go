@@ -103,6 +103,7 @@ type Settings struct {
 	LogFormat    LogFormat
 	LogSample    int // lines about single clients, a second and loop; 0 is all
 	LogAddresses Addresses
+	Watch        bool   // reload when File changes
 	ShowSecrets  bool   // print secrets whole where links are printed
 	PublicHost   string // what links name; empty is found from the listeners
 	PublicPort   int    // what links name; 0 is the first listener's

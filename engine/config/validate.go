@@ -23,6 +23,9 @@ func (s *Settings) Validate() error {
 	c.proxied()
 	c.timings()
 	c.door()
+	if c.Watch && c.File == "" {
+		c.wrong("watch", "", "there is no file to watch", "add --config FILE, or leave this out")
+	}
 	return errors.Join(slices.CompactFunc(c.errs, func(a, b error) bool { return a.Error() == b.Error() })...)
 }
 
