@@ -63,8 +63,9 @@ fuzz-smoke: need-go
 pgo: build ## refresh cmd/epoxy/default.pgo from a minute of epoxy-bench's load
 	tools/pgo.sh
 
-docs: need-go ## write docs/REFERENCE.md anew from the settings
+docs: need-go ## write docs/REFERENCE.md and deploy/man anew from settings and commands
 	go run ./cmd/epoxy config reference > docs/REFERENCE.md.new && mv docs/REFERENCE.md.new docs/REFERENCE.md
+	go run ./cmd/epoxy man deploy/man
 
 clean: ## remove what the other targets built
 	rm -rf bin

@@ -119,8 +119,11 @@ It makes a secret, keeps it, prints the links and serves until SIGTERM.`,
 		a.secret(),
 		a.ping(),
 		a.config(),
+		a.completion(),
+		a.manCommand(),
 		a.version(),
 	)
+	complete(root)
 	return root
 }
 

@@ -311,7 +311,7 @@ func (h *help) walk(command string) {
 	_, below, _ := strings.Cut(string(out), "Available Commands:\n")
 	below, _, _ = strings.Cut(below, "\n\n")
 	for line := range strings.Lines(below) {
-		if name := strings.Fields(line)[0]; name != "help" && name != "completion" {
+		if name := strings.Fields(line)[0]; name != "help" {
 			h.walk(command + " " + name)
 		}
 	}
