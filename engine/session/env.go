@@ -15,6 +15,10 @@ type Env struct {
 	Front  upstream.Router // towards the front; nil discards strangers instead
 	Gone   func()          // called once for each session that ended; nil is nothing
 
+	// Ended is called once for each session when its end begins, as long as its state, secret and address are known. nil
+	// is nothing.
+	Ended func(s *Session, why codec.Reason)
+
 	// Admit is asked about every opening with a good secret; nil lets everybody in.
 	Admit Admission
 

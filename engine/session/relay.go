@@ -22,6 +22,7 @@ func (s *Session) open(proto codec.Protocol, rest []byte) {
 	s.stream = stream
 	s.state = Relay
 	s.active = env.Loop.Now()
+	s.deadline = s.active
 	s.arm()
 	if len(rest) > 0 {
 		s.carry(rest)

@@ -61,8 +61,8 @@ func New(size int) *Table {
 }
 
 // Note counts a stranger that was turned away for why after sending p, which is neither kept nor changed; now is
-// the loop's clock in ms. It does not allocate.
-func (t *Table) Note(why codec.Reason, p []byte, now int64) {
+// the loop's clock in ms. It returns what p looks like and does not allocate.
+func (t *Table) Note(why codec.Reason, p []byte, now int64) Kind {
 	if int(why) >= len(t.reasons) {
 		why = codec.ReasonNone
 	}
@@ -78,6 +78,7 @@ func (t *Table) Note(why codec.Reason, p []byte, now int64) {
 		}
 	}
 	t.add(at, now)
+	return kind
 }
 
 // mayHash takes one fingerprint of this second's share.
