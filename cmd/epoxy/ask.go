@@ -36,13 +36,19 @@ needs a restart is named. With a mistake in the settings nothing changes.`,
 		}
 		if len(r.Applied)+len(r.Restart) == 0 {
 			fmt.Fprintln(c.out, "nothing has changed")
+			return nil
 		}
 		if len(r.Applied) > 0 {
-			fmt.Fprintln(c.out, "in force now:", strings.Join(r.Applied, ", "))
+			fmt.Fprintln(c.out, "in force now:", clean(strings.Join(r.Applied, ", "), ""))
 		}
 		if len(r.Restart) > 0 {
-			fmt.Fprintln(c.out, "in force after a restart:", strings.Join(r.Restart, ", "))
+			fmt.Fprintln(c.out, "in force after a restart:", clean(strings.Join(r.Restart, ", "), ""))
 		}
+		fmt.Fprintf(c.out, "%s clients stay", count(uint64(r.Kept)))
+		if r.Draining > 0 {
+			fmt.Fprintf(c.out, ", %s whose port or secret is gone get --drain to finish", count(uint64(r.Draining)))
+		}
+		fmt.Fprintln(c.out)
 		return nil
 	})
 }

@@ -193,7 +193,7 @@ func (c *caller) do(method, path, kind string, body []byte) ([]byte, error) {
 
 // unanswered words why there is no answer.
 func (c *caller) unanswered(err error) error {
-	if c.ctx.Err() != nil {
+	if c.ended() {
 		return &exitError{exitInterrupted, errors.New("interrupted")}
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
@@ -207,6 +207,9 @@ func (c *caller) unanswered(err error) error {
 	}
 	return fmt.Errorf("%s does not answer: %w; is that the door of epoxy?", c.place, err)
 }
+
+// ended reports whether a signal came.
+func (c *caller) ended() bool { return c.ctx.Err() != nil }
 
 // clean replaces what a terminal would obey.
 func clean(text, keep string) string {

@@ -41,7 +41,7 @@ func (o *operated) Reload(context.Context) (admin.Reload, error) {
 	if o.reload != nil {
 		return admin.Reload{}, o.reload
 	}
-	return admin.Reload{Applied: []string{"tag", "domain"}, Restart: []string{"loops"}}, nil
+	return admin.Reload{Applied: []string{"tag", "domain"}, Restart: []string{"loops"}, Kept: 3, Draining: 1}, nil
 }
 func (o *operated) Drain(limit time.Duration) error { o.drain = limit; return nil }
 func (o *operated) Levels() map[string]string       { return o.levels }
@@ -147,7 +147,7 @@ func TestTalks(t *testing.T) {
 			{"status --interval 0", "12,345 of 100,000 (port1 12,345 of 20,000), of them 2 strangers\n"},
 			{"status --interval 1ms", "500 kB/s down; "},
 			{"status --json", `"client_down_bytes": 4000000,`},
-			{"reload", "in force now: tag, domain\nin force after a restart: loops\n"},
+			{"reload", "in force now: tag, domain\nin force after a restart: loops\n3 clients stay, 1 whose port"},
 			{"reload --json", `"applied": [`},
 			{"drain --time 90s", "draining; "},
 			{"log-level", "all  info\n"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -18,13 +19,17 @@ const (
 func openScreen(in, out *os.File) (*screen, error) {
 	s := &screen{size: func() (int, int) { return sizeOf(out) }, restore: func() {}}
 	var before syscall.Termios
-	if err := ioctl(in, syscall.TCGETS, unsafe.Pointer(&before)); err != nil {
+	err := ioctl(in, syscall.TCGETS, unsafe.Pointer(&before))
+	if errors.Is(err, syscall.ENOTTY) {
 		return s, nil
 	}
 	raw := before
 	raw.Lflag &^= syscall.ICANON | syscall.ECHO
 	raw.Cc[syscall.VMIN], raw.Cc[syscall.VTIME] = 1, 0
-	if err := ioctl(in, syscall.TCSETS, unsafe.Pointer(&raw)); err != nil {
+	if err == nil {
+		err = ioctl(in, syscall.TCSETS, unsafe.Pointer(&raw))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("the terminal cannot be set up: %w", err)
 	}
 	s.restore = func() { _ = ioctl(in, syscall.TCSETS, unsafe.Pointer(&before)) } // the terminal went away

@@ -112,10 +112,11 @@ func (c *caller) watch(interval time.Duration, times int, keys <-chan byte, befo
 	last := newLook(before, nil)
 	return c.repeat(interval, times, keys, func() error {
 		var now admin.Status
-		if err := c.get("/status", &now); err != nil {
-			if c.ctx.Err() != nil {
-				return nil
-			}
+		err := c.get("/status", &now)
+		if c.ended() {
+			return nil
+		}
+		if err != nil {
 			return show(last, err)
 		}
 		last = newLook(&now, last.now)

@@ -51,7 +51,7 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{listener: l, addr: l.Addr().String()}
+	s := &Server{listener: newBounded(l, maxConns), addr: l.Addr().String()}
 	if l.Addr().Network() == "unix" {
 		s.addr = o.Addr
 	}
