@@ -32,7 +32,7 @@ func (g *gate) take(addr netip.Addr) codec.Reason {
 		why = codec.ReasonPortClients
 	case g.port.ProxyHeader: // screen asks about the client
 		return why
-	case e.pace(addr, g.loop.reactor.Now()) != policy.PaceOK:
+	case e.pace(addr, g.loop.env.Loop.Now()) != policy.PaceOK:
 		g.of.clients.Add(-1)
 		why = codec.ReasonAcceptRate
 	default:
@@ -47,7 +47,7 @@ func (g *gate) screen(addr netip.Addr) codec.Reason {
 	switch e := g.engine; {
 	case e.lists.Load().Lookup(addr).Action == lists.Drop:
 		return codec.ReasonBlocked
-	case e.pace(addr, g.loop.reactor.Now()) != policy.PaceOK:
+	case e.pace(addr, g.loop.env.Loop.Now()) != policy.PaceOK:
 		return codec.ReasonAcceptRate
 	}
 	return codec.ReasonNone

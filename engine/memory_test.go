@@ -19,7 +19,7 @@ func TestCrowded(t *testing.T) {
 	e.memory.Store(1000)
 	e.limit.Store(10)
 	l := &loop{env: session.NewEnv(upstreamtest.NewLoop(1), nil, replay.New(1))}
-	g := &gate{engine: e, loop: l, port: session.NewPort(l.env, session.Port{
+	g := &gate{engine: e, loop: l, of: &port{}, port: session.NewPort(l.env, session.Port{
 		Secrets: session.NewSecrets(nil), Sites: &session.Sites{Default: &faketls.Profile{}}, Timing: &session.Timing{},
 	})}
 	for i, c := range []struct {
