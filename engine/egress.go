@@ -8,6 +8,7 @@ import (
 
 	"epoxy/codec"
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 	"epoxy/upstream"
 	"epoxy/upstream/direct"
 	"epoxy/upstream/egress"
@@ -62,7 +63,7 @@ func (l *loop) wayOut(e *Engine, set *config.Settings) upstream.Loop {
 	}
 	l.egress = egress.New(l.reactor, set.UpstreamProxies, egress.Options{
 		Report: func(p egress.Proxy, why codec.Reason, rest int64) {
-			e.log.Warn("a proxy towards Telegram failed", slog.Int("loop", l.index), slog.String("proxy", p.String()),
+			e.part(logs.Direct).Warn("a proxy towards Telegram failed", slog.Int("loop", l.index), slog.String("proxy", p.String()),
 				slog.String("reason", why.String()), slog.Duration("rest", time.Duration(rest)*time.Millisecond))
 		},
 	})

@@ -15,6 +15,7 @@ import (
 	"epoxy/codec"
 	"epoxy/codec/faketls"
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 	"epoxy/engine/quota"
 	"epoxy/engine/reactor"
 	"epoxy/engine/replay"
@@ -31,7 +32,8 @@ var errNoSecret = errors.New("engine: no secret; give --secret")
 // Engine is one running proxy. Its methods may be called from any goroutine.
 type Engine struct {
 	// Fixed after New.
-	log     *slog.Logger
+	root    *slog.Logger // of all parts
+	log     *slog.Logger // of this one
 	loops   []*loop
 	store   *replay.Store
 	profile faketls.Profile // of every port, until a front is measured
@@ -86,12 +88,12 @@ type loop struct {
 
 // New builds an engine of settings that Validate accepted; nothing listens yet. It raises the descriptor limit
 // and GOMAXPROCS.
-func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
+func New(set *config.Settings, log *slog.Logger) (_ *Engine, err error) {
 	if len(set.Secrets) == 0 {
 		return nil, errNoSecret
 	}
 	e := &Engine{
-		log: log, started: time.Now(), empty: make(chan struct{}),
+		root: log, log: logs.Of(log, logs.Engine), started: time.Now(), empty: make(chan struct{}),
 		quit: make(chan struct{}), done: make(chan struct{}),
 		profile: fallbackProfile(),
 	}
@@ -127,7 +129,6 @@ func New(set *config.Settings, log *slog.Logger) (*Engine, error) {
 			cpu = cpus[i%len(cpus)]
 		}
 		if err := e.addLoop(i, cpu); err != nil {
-			e.stopLoops()
 			return nil, err
 		}
 	}
@@ -184,14 +185,16 @@ func (e *Engine) addLoop(i, cpu int) error {
 	}
 	l := &loop{
 		index: i, reactor: r, strangers: strangers.New(0),
-		fronts: map[*facade]*front.Router{}, sites: map[*facade]*session.Sites{}, route: &route{loop: i, log: e.log},
+		fronts: map[*facade]*front.Router{}, sites: map[*facade]*session.Sites{}, route: &route{loop: i, log: e.part(logs.Middle)},
 	}
 	l.useUpstream(e, e.set())
 	l.env = session.NewEnv(r, l.route, e.store)
 	l.env.Gone = e.left
 	l.till = quota.NewTill(e.ledger, r, l.sweep)
 	l.env.Admit = &door{e, l}
-	l.env.Strangers = func(why codec.Reason, p []byte) { l.strangers.Note(why, p, r.Now()) }
+	say := &lines{engine: e, reactor: r, log: e.part(logs.Session), loop: i}
+	l.env.Ended = say.ended
+	l.env.Strangers = func(why codec.Reason, p []byte) { say.stranger(why, l.strangers.Note(why, p, r.Now())) }
 	e.loops = append(e.loops, l)
 	return nil
 }
@@ -203,13 +206,26 @@ func (e *Engine) left() {
 	}
 }
 
-// Start opens the listeners and runs the loops. After an error nothing listens.
+// Listen opens the listeners; clients wait there until Start. After an error nothing listens.
+func (e *Engine) Listen() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	err := e.listen()
+	if err != nil {
+		e.stopLoops()
+	}
+	return err
+}
+
+// Start runs the loops, and opens the listeners where Listen did not. After an error nothing listens.
 func (e *Engine) Start() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if err := e.listen(); err != nil {
-		e.stopLoops()
-		return err
+	if len(e.ports.all()) == 0 {
+		if err := e.listen(); err != nil {
+			e.stopLoops()
+			return err
+		}
 	}
 	for i, l := range e.loops {
 		e.runs.Go(func() { e.run(i, l) })

@@ -14,6 +14,7 @@ import (
 	"epoxy/codec"
 	"epoxy/codec/faketls"
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 	"epoxy/engine/session"
 	"epoxy/engine/strangers"
 	"epoxy/upstream/front"
@@ -80,7 +81,7 @@ func (e *Engine) newFacades(set *config.Settings) (map[string]*facade, error) {
 func (e *Engine) newFacade(set *config.Settings, p *config.Listen) (*facade, error) {
 	o := scout.Options{
 		Default: p.Domain, StateDir: set.StateDir, Measure: set.FrontMeasure, Own: func() []netip.AddrPort { return e.own(set) },
-		PublicV4: set.PublicV4, PublicV6: set.PublicV6, Log: e.log,
+		PublicV4: set.PublicV4, PublicV6: set.PublicV6, Log: e.part(logs.Scout),
 	}
 	if o.Measure == 0 {
 		o.Measure = -1
@@ -219,10 +220,10 @@ func (e *Engine) warnFronts() {
 		switch {
 		case !p.Allow.Has(codec.TLS):
 		case len(p.Fronts) == 0:
-			e.log.Warn("strangers on this port are read into silence; a web site behind it (--front) would hide it better", slog.String("port", p.Name))
+			e.part(logs.Front).Warn("strangers on this port are read into silence; a web site behind it (--front) would hide it better", slog.String("port", p.Name))
 			return
 		case p.Allow.Has(codec.Secure) || p.Allow.Has(codec.Classic):
-			e.log.Warn("this port also takes openings without TLS, so short input that is no TLS meets the front later than it would meet the site; --allow tls hides it better", slog.String("port", p.Name))
+			e.part(logs.Front).Warn("this port also takes openings without TLS, so short input that is no TLS meets the front later than it would meet the site; --allow tls hides it better", slog.String("port", p.Name))
 			return
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"epoxy/engine/config"
 	"epoxy/engine/lists"
+	"epoxy/engine/logs"
 	"epoxy/engine/policy"
 	"epoxy/engine/quota"
 	"epoxy/engine/tables"
@@ -41,12 +42,12 @@ func (e *Engine) openLimits() {
 	} else {
 		var err error
 		if e.ledger, err = quota.Open(filepath.Join(set.StateDir, "quota.db")); err != nil {
-			e.log.Warn("what secrets used before the start is not known, or not kept", slog.Any("error", err))
+			e.part(logs.Policy).Warn("what secrets used before the start is not known, or not kept", slog.Any("error", err))
 		}
 		if e.kept, err = tables.Open(filepath.Join(set.StateDir, "tables.db"), e.tables); err != nil {
-			e.log.Warn("the tables of policies are empty and are not kept", slog.Any("error", err))
+			e.part(logs.Policy).Warn("the tables of policies are empty and are not kept", slog.Any("error", err))
 		} else if bad := e.kept.Damaged(); bad != nil {
-			e.log.Warn("the tables of policies are empty", slog.Any("error", bad))
+			e.part(logs.Policy).Warn("the tables of policies are empty", slog.Any("error", bad))
 		}
 	}
 	e.useLimits(set)
@@ -121,7 +122,7 @@ func (e *Engine) keepLimits() {
 		}
 		err := e.ledger.Flush()
 		if err != nil && !failed {
-			e.log.Warn("what secrets use cannot be kept on disk", slog.Any("error", err))
+			e.part(logs.Policy).Warn("what secrets use cannot be kept on disk", slog.Any("error", err))
 		}
 		failed = err != nil
 	}
@@ -134,7 +135,7 @@ func (e *Engine) closeLimits() {
 		err = errors.Join(err, e.kept.Close())
 	}
 	if err != nil {
-		e.log.Warn("the last of limits and tables could not be kept on disk", slog.Any("error", err))
+		e.part(logs.Policy).Warn("the last of limits and tables could not be kept on disk", slog.Any("error", err))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"epoxy/engine/logs"
 	"epoxy/engine/reactor"
 	"epoxy/engine/replay"
 )
@@ -21,7 +22,7 @@ func (e *Engine) openStore() {
 		Memory: int(e.set().ReplayMemory), Now: time.Now().Unix(), Lock: reactor.LockFile,
 	})
 	for _, w := range warnings {
-		e.log.Warn("copied handshakes of before the start may not be recognised", slog.Any("error", w))
+		e.part(logs.Replay).Warn("copied handshakes of before the start may not be recognised", slog.Any("error", w))
 	}
 	e.store = store
 }
@@ -39,7 +40,7 @@ func (e *Engine) keepStore() {
 		}
 		err := e.store.Flush(time.Now().Unix())
 		if err != nil && !failed {
-			e.log.Warn("handshakes cannot be kept on disk; after a restart copies of them would pass", slog.Any("error", err))
+			e.part(logs.Replay).Warn("handshakes cannot be kept on disk; after a restart copies of them would pass", slog.Any("error", err))
 		}
 		failed = err != nil
 	}
@@ -48,6 +49,6 @@ func (e *Engine) keepStore() {
 // closeStore writes what is left.
 func (e *Engine) closeStore() {
 	if err := e.store.Close(time.Now().Unix()); err != nil {
-		e.log.Warn("the last handshakes could not be kept on disk", slog.Any("error", err))
+		e.part(logs.Replay).Warn("the last handshakes could not be kept on disk", slog.Any("error", err))
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"epoxy/codec/rpc"
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 	"epoxy/engine/reactor"
 	"epoxy/upstream"
 	"epoxy/upstream/dcmap"
@@ -39,7 +40,7 @@ func (e *Engine) newBook(set *config.Settings) (*telegram, error) {
 	if !set.Middle() {
 		return nil, nil
 	}
-	book, err := refresh.New(bookOptions(set, e.log))
+	book, err := refresh.New(bookOptions(set, e.part(logs.Refresh)))
 	if err != nil {
 		return nil, fmt.Errorf("engine: Telegram's configuration: %w", err)
 	}
@@ -140,6 +141,7 @@ func (e *Engine) loopBudget(set *config.Settings) int {
 
 // reporter logs links that failed, not more often than is readable.
 func (e *Engine) reporter(i int, r upstream.Loop) func(middle.Report) {
+	log := e.part(logs.Middle)
 	var next int64
 	var silent int
 	return func(f middle.Report) {
@@ -159,7 +161,7 @@ func (e *Engine) reporter(i int, r upstream.Loop) func(middle.Report) {
 			args = append(args, slog.String("hint", "the middle proxy went silent after our handshake: it may see us under another address or port; check --public-ip, and NAT that changes ports"))
 		}
 		silent = 0
-		e.log.Warn("a link to a middle proxy failed", args...)
+		log.Warn("a link to a middle proxy failed", args...)
 	}
 }
 
