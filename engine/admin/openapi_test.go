@@ -2,8 +2,10 @@ package admin
 
 import (
 	"encoding/json"
+	"flag"
 	"maps"
 	"net/http/httptest"
+	"os"
 	"reflect"
 	"slices"
 	"strconv"
@@ -98,8 +100,31 @@ func ours() map[string]schema {
 	return all
 }
 
+// update puts the schemas of the Go types into openapi.json: go test ./engine/admin -run TestOpenAPI -update
+var update = flag.Bool("update", false, "write the schemas in openapi.json anew")
+
+func writeSchemas(t *testing.T) {
+	t.Helper()
+	var d map[string]any
+	if err := json.Unmarshal(openapi, &d); err != nil {
+		t.Fatal(err)
+	}
+	d["components"].(map[string]any)["schemas"] = ours()
+	text, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	openapi = append(text, '\n')
+	if err := os.WriteFile("openapi.json", openapi, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // The document has the pages that are served, and the shapes of the Go types.
 func TestOpenAPI(t *testing.T) {
+	if *update {
+		writeSchemas(t)
+	}
 	d := readDocument(t)
 	var want, have []string
 	for path, methods := range (&api{}).routes() {
@@ -128,7 +153,7 @@ func TestOpenAPI(t *testing.T) {
 	types := ours()
 	for name := range maps.Keys(types) {
 		if !reflect.DeepEqual(d.Components.Schemas[name], types[name]) {
-			t.Errorf("openapi.json has %s as %+v, Go as %+v", name, d.Components.Schemas[name], types[name])
+			t.Errorf("openapi.json has %s as %+v, Go as %+v; -update writes it", name, d.Components.Schemas[name], types[name])
 		}
 	}
 	for name := range d.Components.Schemas {

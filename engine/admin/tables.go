@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"epoxy/engine/policy"
 )
@@ -79,7 +80,7 @@ func takeKeys(r *http.Request) (table string, keys []policy.Key, err error) {
 		if keys, err = policy.ParseLines(string(lines)); err != nil {
 			return "", nil, badRequest{err}
 		}
-		return table, keys, nil
+		return table, keys, printable(keys)
 	}
 	var entries []Entry
 	if err := take(r, &entries); err != nil {
@@ -95,5 +96,15 @@ func takeKeys(r *http.Request) (table string, keys []policy.Key, err error) {
 			return "", nil, badRequest{err}
 		}
 	}
-	return table, keys, nil
+	return table, keys, printable(keys)
+}
+
+// printable refuses keys that JSON cannot give back: they are no UTF-8.
+func printable(keys []policy.Key) error {
+	for _, k := range keys {
+		if strings.ContainsRune(k.Value(), utf8.RuneError) {
+			return badRequest{fmt.Errorf("admin: %q is no UTF-8; write a domain outside of ASCII as xn--...", k.Value())}
+		}
+	}
+	return nil
 }
