@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,22 +32,32 @@ func (a *app) check() *cobra.Command {
 		Short: "Look for what keeps a set-up from working",
 		Long: `Check looks at the settings that run would have, at this machine and at whoever the settings name, and tells what is
 wrong, each finding with its cure: clock, limits, the kernel's settings, ports, secrets, public address, domain, fronts,
-and each datacenter by each way. Nothing is changed. Give it the flags or variables that run has, as the user that run
-has; root can also tell who has a port.
+and each datacenter by each way. Nothing is changed. Give it the flags, variables or file that run has, as the user that
+run has; root can also tell who has a port.
 
 It exits with 0 when nothing is worse than a note, 1 for warnings, 2 for faults.`,
 		Example: `  epoxy check --listen :443 --domain www.example.com --front 127.0.0.1:8443
+  epoxy check --config /etc/epoxy/epoxy.toml
   epoxy check --offline                       this machine and the settings only
   epoxy check --time-from ntp://pool.ntp.org
   epoxy check --json | jq '.findings[] | select(.level == "fault")'`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			o.Unknown = config.FromEnv(cmd.Flags(), a.environ)
-			o.Mistakes = s.Validate()
-			if s.StateDir == "" {
-				s.StateDir = config.DefaultStateDir(a.getenv, a.uid)
+			warnings, err := a.read(cmd.Flags(), s)
+			if err != nil {
+				return err
 			}
-			return a.examine(cmd.Context(), s, o, asJSON)
+			var found []doctor.Finding
+			for _, w := range warnings {
+				if w.key == "variable" {
+					o.Unknown = append(o.Unknown, w.value)
+					continue
+				}
+				text, cure, _ := strings.Cut(w.text, "; ")
+				found = append(found, doctor.Finding{Check: "settings", Name: "settings_exposed", Level: doctor.Warning, Text: text + " (" + w.value + ")", Cure: cure})
+			}
+			o.Mistakes = s.Validate()
+			return a.examine(cmd.Context(), s, o, asJSON, found)
 		},
 	}
 	cmd.Flags().SortFlags = false
@@ -59,16 +70,16 @@ It exits with 0 when nothing is worse than a note, 1 for warnings, 2 for faults.
 	return cmd
 }
 
-// examine runs the doctor on s and prints what it found.
-func (a *app) examine(ctx context.Context, s *config.Settings, o doctor.Options, asJSON bool) error {
+// examine runs the doctor on s and prints what it found, and what was found before.
+func (a *app) examine(ctx context.Context, s *config.Settings, o doctor.Options, asJSON bool, found []doctor.Finding) error {
 	if o.Timeout <= 0 {
 		return usage(errors.New("--timeout must be more than nothing; write 15s"))
 	}
 	if ctx == nil {
 		ctx = context.Background()
 	}
-	found := a.keptSecret(s)
-	found = append(doctor.Run(ctx, s, o), found...)
+	kept := a.keptSecret(s)
+	found = slices.Concat(found, doctor.Run(ctx, s, o), kept)
 	worst := doctor.Worst(found)
 	if asJSON {
 		if err := a.printJSON(found, worst); err != nil {
@@ -85,7 +96,7 @@ func (a *app) examine(ctx context.Context, s *config.Settings, o doctor.Options,
 	for _, f := range found {
 		counts[f.Level]++
 	}
-	return &exitError{code, fmt.Errorf("check: %d faults, %d warnings", counts[doctor.Fault], counts[doctor.Warning])}
+	return &exitError{code, fmt.Errorf("check: faults: %d, warnings: %d", counts[doctor.Fault], counts[doctor.Warning])}
 }
 
 // keptSecret gives s the secret that run made and keeps, if there is one that can be read.

@@ -113,14 +113,14 @@ func TestMachine(t *testing.T) {
 			sysctl("net/ipv4/tcp_max_syn_backlog", "128")(w)
 			w.write("sys/net/ipv4/tcp_syncookies", "0")
 		},
-			[]string{"sysctl/net.ipv4.tcp_max_syn_backlog warning"}, "128", `sysctl -w net.ipv4.tcp_max_syn_backlog="4096"`},
+			[]string{"sysctl/net.ipv4.tcp_max_syn_backlog warning"}, "128", "sysctl -w net.ipv4.tcp_max_syn_backlog=4096"},
 		{"conntrack low", sysctl("net/netfilter/nf_conntrack_max", "16384"), []string{"sysctl/net.netfilter.nf_conntrack_max warning"}, "16384", "nf_conntrack_max = "},
 		{"conntrack full", sysctl("net/netfilter/nf_conntrack_count", "260000"), []string{"sysctl/net.netfilter.nf_conntrack_max fault"}, "260000 connections of 262144", "nf_conntrack_max = 1048576"},
-		{"local ports", sysctl("net/ipv4/ip_local_port_range", "32768 40000"), []string{"sysctl/net.ipv4.ip_local_port_range warning"}, "leaves 7233 ports", "1024 65535"},
+		{"local ports", sysctl("net/ipv4/ip_local_port_range", "32768 40000"), []string{"sysctl/net.ipv4.ip_local_port_range warning"}, "leaves 7233 ports", `sysctl -w net.ipv4.ip_local_port_range="1024 65535"`},
 		{"tcp_mem", sysctl("net/ipv4/tcp_mem", "100 200 300"), []string{"sysctl/net.ipv4.tcp_mem warning"}, "200 pages", "sysctl -w net.ipv4.tcp_mem="},
 		{"tcp_rmem", sysctl("net/ipv4/tcp_rmem", "4096 16777216 16777216"), []string{"sysctl/net.ipv4.tcp_rmem warning"}, "16777216", "4096 131072 6291456"},
 		{"tcp_wmem", sysctl("net/ipv4/tcp_wmem", "4096 16384 65536"), []string{"sysctl/net.ipv4.tcp_wmem warning"}, "65536", "4096 16384 4194304"},
-		{"bbr", func(*world) {}, nil, "tcp_congestion_control is cubic", "sysctl -w net.ipv4.tcp_congestion_control=\"bbr\""},
+		{"bbr", func(*world) {}, nil, "tcp_congestion_control is cubic", "sysctl -w net.ipv4.tcp_congestion_control=bbr"},
 		{"nat", func(w *world) { w.o.Addrs = func() ([]net.Addr, error) { return nil, nil } }, []string{"address/nat warning"}, "no interface has a public IPv4 address", "--public-ip"},
 	})
 }

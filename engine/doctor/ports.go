@@ -108,7 +108,7 @@ func (d *doctor) epoxyAt(ctx context.Context, door config.Endpoint) bool {
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody))
-	return err == nil && strings.HasPrefix(string(body), "Epoxy,")
+	return err == nil && (strings.HasPrefix(string(body), "Epoxy,") || resp.StatusCode == http.StatusUnauthorized && strings.Contains(string(body), "admin: the token"))
 }
 
 // holder returns the process that listens where at would, empty when it cannot be told.

@@ -10,7 +10,11 @@ import (
 
 // sysctlCure is the line for now and the line for the next boot.
 func sysctlCure(key, value string) string {
-	return fmt.Sprintf("sysctl -w %s=%q; to keep it, the line `%s = %s` in /etc/sysctl.d/90-epoxy.conf", key, value, key, value)
+	now := value
+	if strings.Contains(value, " ") {
+		now = strconv.Quote(value)
+	}
+	return fmt.Sprintf("sysctl -w %s=%s; to keep it, the line `%s = %s` in /etc/sysctl.d/90-epoxy.conf", key, now, key, value)
 }
 
 // kernel is the path of a setting.

@@ -159,7 +159,9 @@ func TestProxies(t *testing.T) {
 		{"HTTP works", with(directly, through(manners{http: true}, nil)), nil, "tcp_congestion_control", "bbr"},
 		{"down", through(manners{}, func(p *egress.Proxy) { p.Addr = netip.MustParseAddrPort("127.0.0.1:1") }), []string{"telegram/proxy_down fault"}, "--upstream-proxy socks5://127.0.0.1:1", "correct --upstream-proxy"},
 		{"login", through(manners{user: "u", password: "p"}, func(p *egress.Proxy) { p.Password = "secret99" }), []string{"telegram/proxy_login fault"}, "does not take user and password", "user and password"},
-		{"foreign", with(directly, through(manners{http: true}, func(p *egress.Proxy) { p.Kind = egress.SOCKS5 })), []string{"telegram/proxy_foreign fault"}, "socks5://", "http://"},
+		{"foreign", func(w *world) {
+			w.set.UpstreamProxies = []egress.Proxy{{Addr: answering(w.t, "SSH-2.0-OpenSSH_10.0\r\n")}}
+		}, []string{"telegram/proxy_foreign fault"}, "socks5://", "http://"},
 		{"refuses", with(directly, through(manners{refuse: true}, nil)), []string{"telegram/proxy_refused fault"}, "connection refused", "allow"},
 		{"no bind", with(linked, through(manners{noBind: true}, nil)), []string{"telegram/proxy_bind fault"}, "which address Telegram sees", "outgoing address"},
 		{"second serves", func(w *world) {
