@@ -109,6 +109,17 @@ func New(set *config.Settings, log *slog.Logger) (_ *Engine, err error) {
 	}
 	e.openStore()
 	e.openLimits()
+	defer func() {
+		if err != nil { // give the state directory back
+			e.stopLoops()
+			e.closeStore()
+			e.closeLimits()
+		}
+	}()
+	if e.watched, err = e.newLists(set); err != nil {
+		return nil, err
+	}
+	e.lists.Store(e.watched.set)
 	cpus := reactor.CPUs()
 	n := set.Loops
 	if n == 0 {
@@ -242,6 +253,7 @@ func (e *Engine) Start() error {
 	for _, f := range e.ports.inUse() {
 		e.runFacade(f)
 	}
+	e.watched.run()
 	e.warnFronts()
 	e.ready = true
 	return nil
@@ -324,6 +336,7 @@ func (e *Engine) Stop() {
 	}
 	started := e.ready
 	e.mu.Unlock()
+	e.watched.stop()
 	e.book.Load().stop()
 	for _, f := range e.ports.inUse() {
 		f.stop()

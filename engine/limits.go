@@ -30,12 +30,13 @@ type limits struct {
 	buckets atomic.Pointer[policy.Buckets] // nil without accept rates
 	lists   atomic.Pointer[lists.Set]      // nil lets everybody pass
 	rates   [2]int                         // of the buckets; owned by Apply
+	watched *watched                       // keeps lists; owned by Apply and Stop
 }
 
 // openLimits prepares them, with what the state directory remembers.
 func (e *Engine) openLimits() {
 	set := e.set()
-	e.tables = policy.NewTables(0)
+	e.tables = policy.NewTables(set.TableMax)
 	e.limiter = policy.NewLimiter(e.tables)
 	if set.StateDir == "" {
 		e.ledger = quota.New()

@@ -56,6 +56,12 @@ func (e *Engine) Apply(set *config.Settings) (Applied, error) {
 		}
 		fresh = true
 	}
+	list := e.watched
+	if !sameLists(from, set) {
+		if list, err = e.newLists(set); err != nil {
+			return Applied{}, err
+		}
+	}
 	opened, err := e.openNew(set)
 	if err != nil {
 		return Applied{}, err
@@ -69,6 +75,12 @@ func (e *Engine) Apply(set *config.Settings) (Applied, error) {
 	before := e.book.Load()
 	e.current.Store(set)
 	e.useLimits(set)
+	if list != e.watched {
+		e.watched.stop()
+		e.watched = list
+		e.lists.Store(list.set)
+		list.run()
+	}
 	if fresh {
 		e.book.Store(book)
 		before.stop()

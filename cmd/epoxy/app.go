@@ -16,6 +16,8 @@ import (
 	"epoxy/bench/ping"
 	"epoxy/engine"
 	"epoxy/engine/config"
+	"epoxy/engine/policy"
+	"epoxy/engine/quota"
 	"epoxy/engine/stats"
 )
 
@@ -45,6 +47,9 @@ type proxy interface {
 	Limit() int
 	Apply(*config.Settings) (engine.Applied, error)
 	Strangers() any
+	Usage() []quota.Usage
+	ResetQuota(name string) bool
+	Tables() *policy.Tables
 	Healthy() error
 	Ready() error
 	Drain(ctx context.Context)

@@ -19,6 +19,8 @@ import (
 
 	"epoxy/engine"
 	"epoxy/engine/config"
+	"epoxy/engine/policy"
+	"epoxy/engine/quota"
 	"epoxy/engine/stats"
 )
 
@@ -68,8 +70,11 @@ func (f *fake) Start() error {
 	}
 	return f.startErr
 }
-func (f *fake) Addrs() []string { return []string{"127.0.0.1:4430"} }
-func (f *fake) Limit() int      { return 100 }
+func (f *fake) Addrs() []string        { return []string{"127.0.0.1:4430"} }
+func (f *fake) Limit() int             { return 100 }
+func (f *fake) Usage() []quota.Usage   { return nil }
+func (f *fake) ResetQuota(string) bool { return false }
+func (f *fake) Tables() *policy.Tables { return policy.NewTables(0) }
 func (f *fake) Apply(s *config.Settings) (engine.Applied, error) {
 	changes := config.Diff(f.settings, s)
 	f.settings = s

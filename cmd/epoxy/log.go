@@ -5,15 +5,16 @@ import (
 	"log/slog"
 
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 )
 
-// logHandler writes log lines as s wants them. No handler sees a whole secret: their type prints itself masked.
-func logHandler(w io.Writer, s *config.Settings) slog.Handler {
-	options := &slog.HandlerOptions{Level: s.LogLevel}
-	switch s.LogFormat {
-	case config.LogJSON:
-		return slog.NewJSONHandler(w, options)
-	case config.LogText:
+// logHandler writes log lines as s wants them, at the levels of the switch. No handler sees a whole secret: their type prints itself masked.
+func logHandler(w io.Writer, s *config.Settings) (slog.Handler, *logs.Switch) {
+	levels := logs.New(s.LogLevel, s.LogParts)
+	options := &slog.HandlerOptions{Level: slog.LevelDebug} // the switch decides
+	var h slog.Handler = slog.NewTextHandler(w, options)
+	if s.LogFormat == config.LogJSON {
+		h = slog.NewJSONHandler(w, options)
 	}
-	return slog.NewTextHandler(w, options)
+	return levels.Handler(h), levels
 }

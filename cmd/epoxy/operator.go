@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"sync"
 	"syscall"
@@ -12,6 +13,7 @@ import (
 
 	"epoxy/engine/admin"
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 )
 
 // operator carries out what the door and signals ask of a running proxy.
@@ -20,14 +22,15 @@ type operator struct {
 	args   []string // of run, as they were typed
 	engine proxy
 	log    *slog.Logger
+	levels *logs.Switch
 	drains chan time.Duration // asked for by the door
 
 	mu  sync.Mutex // one change at a time
 	set *config.Settings
 }
 
-func (a *app) operator(args []string, s *config.Settings, e proxy, log *slog.Logger) *operator {
-	return &operator{app: a, args: args, engine: e, log: log, drains: make(chan time.Duration, 1), set: s}
+func (a *app) operator(args []string, s *config.Settings, e proxy, log *slog.Logger, levels *logs.Switch) *operator {
+	return &operator{app: a, args: args, engine: e, log: logs.Of(log, logs.Reload), levels: levels, drains: make(chan time.Duration, 1), set: s}
 }
 
 // Reload reads flags, variables and file again and puts in force what can change; with an error everything stays as it was.
@@ -56,6 +59,9 @@ func (o *operator) reload() (done admin.Reload, err error) {
 	applied, err := o.engine.Apply(s)
 	if err != nil {
 		return done, err
+	}
+	if was := o.set; was.LogLevel != s.LogLevel || !maps.Equal(was.LogParts, s.LogParts) { // else what epoxy log-level set stays
+		o.levels.Use(s.LogLevel, s.LogParts)
 	}
 	o.set = s
 	for _, c := range applied.Changes {

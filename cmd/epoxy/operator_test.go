@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 )
 
 // SIGHUP reads flags, variables and file again: what changed is handed over and told; a bad file changes nothing; the next signal
@@ -63,7 +64,7 @@ func TestReloadBySignal(t *testing.T) {
 // An order to drain stops as a signal does; the second one is told that it is under way.
 func TestDrainByOrder(t *testing.T) {
 	w := newWorld(t)
-	o := w.app.operator(nil, config.Default(), w.engine, slog.New(slog.DiscardHandler))
+	o := w.app.operator(nil, config.Default(), w.engine, slog.New(slog.DiscardHandler), logs.New(slog.LevelInfo, nil))
 	if err := o.Drain(-1); err != nil {
 		t.Fatal(err)
 	}

@@ -50,7 +50,8 @@ the file or in EPOXY_SECRET than on a command line, which other users can read. 
 
 // serve runs the proxy of s, which args made, until a signal or the engine ends it.
 func (a *app) serve(s *config.Settings, args []string, warnings []warning) error {
-	log := slog.New(logHandler(a.errs, s))
+	handler, levels := logHandler(a.errs, s)
+	log := slog.New(handler)
 	for _, w := range warnings {
 		log.Warn(w.text, slog.String(w.key, w.value))
 	}
@@ -67,7 +68,7 @@ func (a *app) serve(s *config.Settings, args []string, warnings []warning) error
 	if err != nil {
 		return err
 	}
-	o := a.operator(args, s, e, log)
+	o := a.operator(args, s, e, log, levels)
 	door, err := a.openDoor(s, e, o, log)
 	if err != nil {
 		e.Stop()
