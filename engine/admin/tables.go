@@ -103,7 +103,7 @@ func takeKeys(r *http.Request) (table string, keys []policy.Key, err error) {
 func printable(keys []policy.Key) error {
 	for _, k := range keys {
 		if strings.ContainsRune(k.Value(), utf8.RuneError) {
-			return badRequest{fmt.Errorf("admin: %q is no UTF-8; write a domain outside of ASCII as xn--...", k.Value())}
+			return badRequest{fmt.Errorf("admin: %q is no UTF-8; write a domain outside of ASCII in its xn-- form", k.Value())}
 		}
 	}
 	return nil
