@@ -163,6 +163,24 @@ func TestConfigCheck(t *testing.T) {
 	}
 }
 
+// The doctor reads the file, too, and tells who else may.
+func TestCheckReadsFile(t *testing.T) {
+	for text, want := range map[string]string{
+		someFile:            "others may read the secrets in the settings file",
+		"max_clients = 'x'": "epoxy.toml:1: max_clients",
+	} {
+		w := newWorld(t)
+		w.do("check", "--offline", "--config", write(t, 0o644, text))
+		if !strings.Contains(w.out.String(), want) {
+			t.Errorf("no %q in %s %s", want, w.out, w.errs)
+		}
+	}
+	w := newWorld(t)
+	if code := w.do("check", "--config", "/nowhere/epoxy.toml"); code != exitUsage || !strings.Contains(w.errs.String(), "cannot be read") {
+		t.Errorf("without its file: exit %d, %s", code, w.errs)
+	}
+}
+
 func TestConfigReference(t *testing.T) {
 	w := newWorld(t)
 	if code := w.do("config", "reference"); code != exitOK || w.out.String() != config.Reference() {

@@ -84,17 +84,17 @@ func (f *file) expression(n *unstable.Node) {
 		f.flush()
 		clear(f.seen)
 		if f.table, f.at = key, where; key != "port" && key != "secret" {
-			f.wrong(where, "[["+key+"]]", "is not a table of ours", nearest(key, []string{"port", "secret"}))
+			f.wrong(where, "[["+harmlessWord(key)+"]]", "is not a table of ours", nearest(key, []string{"port", "secret"}))
 			f.table = "unknown"
 		}
 	case unstable.Table:
 		f.flush()
 		f.table, f.at = "unknown", where
-		f.wrong(where, "["+key+"]", "is not a table of ours", "write [["+key+"]] for a port or secret, and all else above the tables")
+		f.wrong(where, "["+harmlessWord(key)+"]", "is not a table of ours", "write [["+harmlessWord(key)+"]] for a port or secret, and all else above the tables")
 	case unstable.KeyValue:
 		name := strings.ReplaceAll(key, "_", "-")
 		if f.seen[name] {
-			f.wrong(where, key, "stands here twice", "leave one of them out")
+			f.wrong(where, harmlessWord(key), "stands here twice", "leave one of them out")
 		}
 		f.seen[name] = true
 		if v := ownValue(f.fs.Lookup(name)); v != nil && v.hidden {
@@ -103,7 +103,7 @@ func (f *file) expression(n *unstable.Node) {
 		texts, ok := f.texts(n.Value())
 		switch {
 		case !ok:
-			f.wrong(where, key, "has a table or a nested list as its value", "write text, a number, true, false, or a list of these")
+			f.wrong(where, harmlessWord(key), "has a table or a nested list as its value", "write text, a number, true, false, or a list of these")
 		case f.table == "":
 			f.set(name, key, texts, where)
 		default:
@@ -249,8 +249,6 @@ func (f *file) refuse(where, value string, err error) {
 		m = *w
 	}
 	m.Where = where
-	if m.Value == "" {
-		m.Value = value
-	}
+	m.tell(value)
 	f.s.mistakes = append(f.s.mistakes, &m)
 }

@@ -60,6 +60,7 @@ const (
 	maxLogSample  = 1_000_000
 	maxRate       = 10_000_000 // connections a second
 	maxName       = 32         // bytes of a name of ours: it becomes a metric label
+	maxWord       = 21         // bytes of an unknown name that are told whole: every secret is longer
 	maxInterface  = 15         // bytes, the kernel's IFNAMSIZ less its zero
 	maxUnixPath   = 107        // bytes, the kernel's sun_path less its zero
 	minMSS        = 88         // the kernel's TCP_MIN_MSS

@@ -145,10 +145,10 @@ func (w words) apply(s *Settings, own []setting, where, what string) (errs []err
 	return errs
 }
 
-// harmlessWord shortens a name that may be a value on the wrong side of its =.
+// harmlessWord shortens a name that may be a secret in the wrong place.
 func harmlessWord(name string) string {
-	if len(name) > maxName {
-		return name[:maxName/4] + "..."
+	if len(name) > maxWord {
+		return name[:maxWord/4] + "..."
 	}
 	return name
 }
@@ -162,7 +162,10 @@ func nearest(name string, known []string) string {
 			best, least = k, d
 		}
 	}
-	if best == "" {
+	switch {
+	case best == "" && len(known) > 20:
+		return "docs/REFERENCE.md has all there are, as has epoxy config reference"
+	case best == "":
 		return "there are " + strings.Join(known, ", ")
 	}
 	return "is " + best + " meant?"

@@ -43,8 +43,8 @@ func (v *value) Set(text string) error {
 	if m.Where = v.place; m.Where == "" {
 		m.Where = v.settings.where(v.name)
 	}
-	if m.Value == "" && !v.hidden {
-		m.Value = text
+	if !v.hidden {
+		m.tell(text)
 	}
 	v.settings.mistakes = append(v.settings.mistakes, m)
 	return nil
