@@ -164,7 +164,7 @@ func (d *doctor) holds(pid string, sockets map[string]bool) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	open, ok := f.(fs.ReadDirFile)
 	if !ok {
 		return false

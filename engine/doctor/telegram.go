@@ -255,10 +255,7 @@ func takeList(body, kept []byte, f dcmap.Family) (*dcmap.List, error) {
 	if err != nil || kept == nil {
 		return list, err
 	}
-	old, err := dcmap.Parse(kept, f)
-	if err != nil {
-		return list, nil // it would not be used either
-	}
+	old, _ := dcmap.Parse(kept, f) // a damaged one counts as none
 	return list, new(dcmap.Guard).Check(old, list)
 }
 
