@@ -42,7 +42,9 @@ type app struct {
 // proxy is what run needs of an engine.Engine.
 type proxy interface {
 	stats.Source
+	Listen() error
 	Start() error
+	Alive()
 	Addrs() []string
 	Limit() int
 	Apply(*config.Settings) (engine.Applied, error)

@@ -70,6 +70,8 @@ func (f *fake) Start() error {
 	}
 	return f.startErr
 }
+func (f *fake) Listen() error          { return nil }
+func (f *fake) Alive()                 {}
 func (f *fake) Addrs() []string        { return []string{"127.0.0.1:4430"} }
 func (f *fake) Limit() int             { return 100 }
 func (f *fake) Usage() []quota.Usage   { return nil }

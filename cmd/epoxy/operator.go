@@ -24,19 +24,22 @@ type operator struct {
 	log    *slog.Logger
 	levels *logs.Switch
 	drains chan time.Duration // asked for by the door
+	notify *notifier
 
 	mu  sync.Mutex // one change at a time
 	set *config.Settings
 }
 
 func (a *app) operator(args []string, s *config.Settings, e proxy, log *slog.Logger, levels *logs.Switch) *operator {
-	return &operator{app: a, args: args, engine: e, log: logs.Of(log, logs.Reload), levels: levels, drains: make(chan time.Duration, 1), set: s}
+	return &operator{app: a, args: args, engine: e, log: logs.Of(log, logs.Reload), levels: levels, drains: make(chan time.Duration, 1), notify: a.notifier(log), set: s}
 }
 
 // Reload reads flags, variables and file again and puts in force what can change; with an error everything stays as it was.
 func (o *operator) Reload(context.Context) (admin.Reload, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.notify.reloading()
+	defer o.notify.ready("serving")
 	done, err := o.reload()
 	if err != nil {
 		o.log.Error("reload failed; everything stays as it was", slog.Any("error", err))
@@ -147,6 +150,7 @@ func (o *operator) wait() error {
 			o.log.Info("draining by order; a signal exits at once", slog.Duration("drain", limit))
 		}
 	}
+	o.notify.stopping("draining, for " + limit.String() + " at most")
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	drained := make(chan struct{})

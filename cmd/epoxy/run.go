@@ -55,6 +55,13 @@ func (a *app) serve(s *config.Settings, args []string, warnings []warning) error
 	for _, w := range warnings {
 		log.Warn(w.text, slog.String(w.key, w.value))
 	}
+	id, err := a.identity(s)
+	if err != nil {
+		return err
+	}
+	if err := claim(s.StateDir, id); err != nil {
+		return err
+	}
 	made, err := a.ensureSecret(s)
 	if err != nil {
 		return err
@@ -66,6 +73,10 @@ func (a *app) serve(s *config.Settings, args []string, warnings []warning) error
 	}
 	e, err := a.engine(s, log)
 	if err != nil {
+		return err
+	}
+	if err := a.settle(s, e, id, log); err != nil {
+		e.Stop()
 		return err
 	}
 	o := a.operator(args, s, e, log, levels)
@@ -82,7 +93,27 @@ func (a *app) serve(s *config.Settings, args []string, warnings []warning) error
 	log.Info("serving", slog.Any("listen", e.Addrs()), slog.String("admin", door.addr()), slog.Int("clients_limit", e.Limit()),
 		slog.String("version", a.build.Version))
 	a.greet(s, e.Addrs(), made, log)
+	o.notify.ready("serving")
+	defer a.watch(o.notify, e)()
 	return o.wait()
+}
+
+// settle opens the ports and what must be opened by root, and becomes id, nil for nobody else.
+func (a *app) settle(s *config.Settings, e proxy, id *identity, log *slog.Logger) error {
+	if id == nil {
+		return nil // Start opens the ports
+	}
+	if err := e.Listen(); err != nil {
+		return err
+	}
+	if err := claim(s.StateDir, id); err != nil { // what was opened there is root's
+		return err
+	}
+	if err := drop(id, capsOf(s)); err != nil {
+		return err
+	}
+	log.Info("root's rights are gone", slog.String("user", id.name), slog.Int("uid", id.uid), slog.Int("gid", id.gid))
+	return nil
 }
 
 // greet prints the links: whole when asked, or when a secret was made just now and somebody is watching.
