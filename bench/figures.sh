@@ -4,6 +4,12 @@
 #
 #   bench/figures.sh [ROUNDS]        5 rounds take about 30 minutes
 #   WHO='middle' CASES='idle' IDLE_MIDDLE=18000 bench/figures.sh 1
+#   WHO='before direct front' CASES=handshake BEFORE=/path/of/an/older/epoxy bench/figures.sh 5
+#   WHO='front control down mute' CASES=strangers bench/figures.sh 5
+#
+# front is direct with an nginx behind it for strangers, once it is measured; in down nobody listens there, in mute nginx
+# is stopped and answers nobody, and in control the strangers go straight to nginx, so the proxy has no part in what the
+# machine makes of them. On a busy machine `NICE=-15 setsid -w bench/figures.sh` puts all of it before the others.
 #
 # The proxy has CPU 0 to itself; the fake Telegram and the apps share CPU 1. Everything is on 127.0.0.1. Each
 # proxy is started anew for each case. haproxy is Debian's package; without it its columns are empty. The reports
@@ -18,7 +24,12 @@ key=7f0c5a3e9d1b48e26a4f8c0d2e6b9a13
 domain=www.example.com
 secret=ee$key$(printf %s "$domain" | od -An -tx1 | tr -d ' \n')
 tg=127.0.0.1:17443 middle=127.0.0.1:17543 lists=127.0.0.1:17544 proxy=127.0.0.1:17001
+site=127.0.0.1:17444 nobody=127.0.0.1:17445 admin=127.0.0.1:17002
 tag=00112233445566778899aabbccddeeff
+who=(${WHO:-haproxy direct middle})
+declare -A title=([haproxy]='haproxy, TCP mode' [direct]='Epoxy, fake-TLS, direct' [middle]='Epoxy, fake-TLS, middle proxies' [before]='before'
+  [front]='Epoxy, front measured' [control]='strangers at the front itself' [down]='front down' [mute]='front never answers')
+[ -z "${NICE:-}" ] || echo "$NICE" >/proc/self/autogroup
 rm -rf "$out" && mkdir -p "$out"
 cp bin/epoxy bin/epoxy-bench "$out"/ # a build beside this run changes nothing
 pids=()
@@ -42,6 +53,36 @@ listens() { # HOST:PORT: returns when somebody listens there
 }
 listens "$lists"
 
+nginx=0
+case " ${who[*]} " in *" front "* | *" control "* | *" mute "*)
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$out"/key.pem -out "$out"/cert.pem -days 2 -subj "/CN=$domain" 2>/dev/null
+  mkdir "$out"/html && echo '<!doctype html><title>a page</title>' >"$out"/html/index.html
+  here=$(pwd)/$out
+  cat >"$out"/nginx.conf <<CFG
+daemon off; master_process off; pid $here/nginx.pid; error_log $here/nginx.log crit; worker_rlimit_nofile 20000;
+events { worker_connections 8192; }
+http {
+  access_log off;
+  client_body_temp_path $here/a; proxy_temp_path $here/b; fastcgi_temp_path $here/c; uwsgi_temp_path $here/d; scgi_temp_path $here/e;
+  server { listen $site ssl http2 backlog=4096; ssl_certificate $here/cert.pem; ssl_certificate_key $here/key.pem; root $here/html; }
+}
+CFG
+  taskset -c 1 nginx -p "$here" -c "$here"/nginx.conf -e stderr >"$out"/nginx.out 2>&1 &
+  nginx=$!
+  pids+=("$nginx")
+  listens "$site" ;;
+esac
+
+measured() { # returns when Epoxy has measured its front
+  for _ in $(seq 300); do
+    curl -s "http://$admin/metrics" | grep -q '^epoxy_front_measured{.*} 1' && return
+    sleep 0.1
+  done
+  echo "figures: the front is not measured" >&2
+  exit 1
+}
+
+epoxy=(--listen "$proxy" --secret "$key" --domain "$domain" --upstream direct --dc "2=$tg" --state-dir "$out"/state)
 start() { # NAME: starts the proxy, sets pid
   case $1 in
     haproxy)
@@ -60,8 +101,13 @@ listen proxy
 CFG
       taskset -c 0 haproxy -f "$out"/haproxy.cfg >"$out"/haproxy.log 2>&1 & ;;
     direct)
-      taskset -c 0 "$out"/epoxy run --listen "$proxy" --secret "$key" --domain "$domain" --allow classic,secure,tls \
-        --upstream direct --dc "2=$tg" --admin off --state-dir "$out"/state >"$out"/epoxy.log 2>&1 & ;;
+      taskset -c 0 "$out"/epoxy run "${epoxy[@]}" --allow classic,secure,tls --admin off >"$out"/epoxy.log 2>&1 & ;;
+    before)
+      taskset -c 0 "$BEFORE" run "${epoxy[@]}" --allow classic,secure,tls --admin off >"$out"/epoxy.log 2>&1 & ;;
+    front | control | mute)
+      taskset -c 0 "$out"/epoxy run "${epoxy[@]}" --allow tls --front "$site" --admin "$admin" >"$out"/epoxy.log 2>&1 & ;;
+    down)
+      taskset -c 0 "$out"/epoxy run "${epoxy[@]}" --allow tls --front "$nobody" --admin off >"$out"/epoxy.log 2>&1 & ;;
     middle)
       taskset -c 0 "$out"/epoxy run --listen "$proxy" --secret "$key" --domain "$domain" --allow classic,secure,tls \
         --tag "$tag" --telegram-secret "http://$lists/getProxySecret" --telegram-config "http://$lists/getProxyConfig" \
@@ -70,6 +116,7 @@ CFG
   pid=$!
   pids+=("$pid")
   listens "$proxy"
+  case $1 in front | control | mute) measured ;; esac
 }
 
 # run CASE PROXY ROUND ARGS...: one report
@@ -79,11 +126,13 @@ run() {
   as=(--secret "$secret")
   [ "$who" = haproxy ] && as=(--protocol direct)
   start "$who"
+  [ "$who" = mute ] && kill -STOP "$nginx"
   taskset -c 1 "$out"/epoxy-bench load "$@" --server "$proxy" "${as[@]}" --pid "$pid" --json >"$out/$name.$who.$round.json"
   stop "$pid"
+  [ "$who" = mute ] && kill -CONT "$nginx"
+  return 0
 }
 
-who=(${WHO:-haproxy direct middle})
 command -v haproxy >/dev/null || who=("${who[@]/haproxy/}")
 for round in $(seq "$rounds"); do
   for w in ${who[@]}; do
@@ -93,6 +142,10 @@ for round in $(seq "$rounds"); do
         small) run small "$w" "$round" small --clients 64 --messages 200000 --duration 5m ;;
         handshake) run handshake "$w" "$round" handshake --total 10000 --clients 64 ;;
         idle) run idle "$w" "$round" idle --clients "${idle[$w]}" --settle 65s ;;
+        strangers)
+          at=()
+          [ "$w" = control ] && at=(--at "$site")
+          run strangers "$w" "$round" strangers --slow 200 --probes 2000 --duration "${SECONDS_EACH:-8}s" "${at[@]}" ;;
         stall) run stall "$w" "$round" stall --clients 1 --bytes 2GB --duration 8s --timeout 120s ;;
       esac
     done
@@ -105,20 +158,33 @@ median() {
   local field=$1
   shift
   for f in "$@"; do
-    grep -o "\"$field\": [0-9.]*" "$f" | tail -n 1 | awk '{print $2}'
+    grep -o "\"$field\": [-0-9.]*" "$f" | tail -n 1 | awk '{print $2}'
   done | sort -n | awk '{v[NR]=$1} END {if (NR) printf "%.4g (%.4g-%.4g)", v[int((NR+1)/2)], v[1], v[NR]; else printf "-"}'
 }
 row() { # TEXT CASE FIELD
+  ls "$out/$2".*.json >/dev/null 2>&1 || return 0
   printf '| %s |' "$1"
-  for w in haproxy direct middle; do printf ' %s |' "$(median "$3" $(ls "$out/$2.$w".*.json 2>/dev/null))"; done
+  for w in ${who[@]}; do printf ' %s |' "$(median "$3" $(ls "$out/$2.$w".*.json 2>/dev/null))"; done
   echo
 }
 echo "$(uname -sr), $(awk -F': ' '/model name/ {print $2; exit}' /proc/cpuinfo), $(go version | awk '{print $3}'), commit $(git rev-parse --short HEAD), medians (min-max) of $rounds"
 echo
-echo '| CPU seconds of the proxy | haproxy, TCP mode | Epoxy, fake-TLS, direct | Epoxy, fake-TLS, middle proxies |'
-echo '|---|---|---|---|'
+printf '| CPU seconds of the proxy |'
+for w in ${who[@]}; do printf ' %s |' "${title[$w]}"; done
+printf '\n|---|'
+for w in ${who[@]}; do printf -- '---|'; done
+echo
 row 'download, per GB' down per_gb
 row 'upload, per GB' up per_gb
 row 'round trips of 200 B, per million' small per_million_messages
 row 'handshake and one round trip, per 10,000' handshake per_10k_handshakes
 row 'resident memory per idle client, bytes' idle later_rss
+row 'p50 of clients alone, ms' strangers alone_p50_ms
+row 'p50 beside strangers, ms' strangers beside_p50_ms
+row 'p99 of clients alone, ms' strangers alone_p99_ms
+row 'p99 beside strangers, ms' strangers beside_p99_ms
+row 'change of the p99, %' strangers p99_change_percent
+row 'probes answered, per second' strangers answered_per_second
+row 'cores alone' strangers alone_cores
+row 'cores beside strangers' strangers beside_cores
+row 'resident memory beside strangers, bytes' strangers beside_rss

@@ -49,9 +49,10 @@ const (
 	Small                     // small round trips, one after another
 	Bulk                      // downloads and uploads
 	Stall                     // clients that ask for much and stop reading, and one that does not
+	Strangers                 // small, alone and then beside strangers
 )
 
-var scenarioNames = [...]string{"handshake", "idle", "small", "bulk", "stall"}
+var scenarioNames = [...]string{"handshake", "idle", "small", "bulk", "stall", "strangers"}
 
 // String returns the word that ParseScenario reads.
 func (s Scenario) String() string { return scenarioNames[s] }
@@ -63,7 +64,7 @@ func ParseScenario(text string) (Scenario, error) {
 			return Scenario(i), nil
 		}
 	}
-	return 0, fmt.Errorf("load: scenario %q is none of handshake, idle, small, bulk, stall", text)
+	return 0, fmt.Errorf("load: scenario %q is none of handshake, idle, small, bulk, stall, strangers", text)
 }
 
 // Config says what to run. Not every field matters to every scenario.
@@ -89,6 +90,10 @@ type Config struct {
 	Window   uint64        // bytes that a downloading client asks for at once, as apps do; 0 is all of them
 	Settle   time.Duration // how long idle clients wait
 	Timeout  time.Duration // without any progress until a run is given up
+
+	Strangers   int            // who say one byte a second
+	Probes      int            // a second, of strangers who say one thing and look at the answer
+	StrangersAt netip.AddrPort // where the strangers go; zero is Server
 
 	Progress func(step string, done Tally, clients int) // may be nil; histograms are empty
 }
@@ -118,6 +123,10 @@ func (c *Config) Validate() error {
 	case Stall:
 		check(c.Down > 0, "nothing to download")
 		check(c.Duration > 0, "the duration must be above 0")
+	case Strangers:
+		check(c.Strangers >= 0 && c.Probes >= 0 && c.Strangers+c.Probes > 0, "neither strangers nor probes")
+		check(c.Duration > 0, "the duration must be above 0")
+		check(c.Size > faketg.HeadSize && c.Size%4 == 0 && c.Size <= faketg.MaxContent, "the size of a message must be 32..1040384 and a multiple of 4")
 	case Idle:
 	}
 	check(c.Down%4 == 0 && c.Up%4 == 0 && c.Window%4 == 0, "bytes must be a multiple of 4")

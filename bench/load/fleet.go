@@ -63,16 +63,7 @@ type group struct {
 // group makes a group without clients.
 func (f *fleet) group(c *Config, sources []netip.Addr) (*group, error) {
 	g := &group{fleet: f, limit: c.Timeout}
-	var options []*upstream.DialOptions
-	for _, addr := range sources {
-		o := new(upstream.DialOptions)
-		if addr.Is4() {
-			o.BindV4 = addr
-		} else {
-			o.BindV6 = addr
-		}
-		options = append(options, o)
-	}
+	options := dialOptions(sources)
 	for _, r := range f.loops {
 		who := Identity{TLS: c.Protocol == TLS, Transport: c.transport(), DC: c.DC, Rand: r.Rand}
 		if c.Protocol != Direct {
@@ -92,6 +83,20 @@ func (f *fleet) group(c *Config, sources []netip.Addr) (*group, error) {
 		})
 	}
 	return g, nil
+}
+
+// dialOptions returns socket options for each source address.
+func dialOptions(sources []netip.Addr) (all []*upstream.DialOptions) {
+	for _, addr := range sources {
+		o := new(upstream.DialOptions)
+		if addr.Is4() {
+			o.BindV4 = addr
+		} else {
+			o.BindV6 = addr
+		}
+		all = append(all, o)
+	}
+	return all
 }
 
 // run gives every lane its share of the task and waits until all are done.

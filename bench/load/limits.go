@@ -38,5 +38,17 @@ const (
 	watchEvery = 100 * time.Millisecond
 )
 
+// Strangers.
+const (
+	probeTime  = 2000 // milliseconds that a probe waits for an answer
+	slowTime   = 1000 // milliseconds between the bytes of a slow stranger
+	probeNoise = 300  // bytes of a probe that is nothing
+	// beat is how often probes are sent, and mostLate what they catch up with when the machine was busy.
+	beat     = time.Millisecond
+	mostLate = 20 * time.Millisecond
+	// portTime is how long a port of a probe that closed first stays taken on Linux.
+	portTime = time.Minute
+)
+
 // maxLanes bounds loops times groups, so that the patterns of all clients differ.
 const maxLanes = 1024

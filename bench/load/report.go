@@ -12,6 +12,7 @@ type Report struct {
 	Steps    []Step            `json:"steps"`
 	Memory   []Memory          `json:"memory,omitempty"`
 	Slope    *Slope            `json:"per_client,omitempty"`
+	Crowd    *Crowd            `json:"strangers,omitempty"`
 	Failed   uint64            `json:"failed"`
 	Faults   map[string]uint64 `json:"faults,omitempty"`
 }
@@ -53,6 +54,28 @@ type Memory struct {
 	When    string `json:"when"`
 	Clients int    `json:"clients"`
 	Usage
+}
+
+// Crowd is what strangers met and what they did to the clients, found by Strangers.
+type Crowd struct {
+	Answered  uint64  `json:"answered"` // probes
+	Closed    uint64  `json:"closed"`   // probes without an answer
+	Silent    uint64  `json:"silent"`   // probes with neither
+	Refused   uint64  `json:"refused"`  // could not connect
+	Ended     uint64  `json:"slow_ended"`
+	PerSecond float64 `json:"answered_per_second"`
+	AnswerP50 float64 `json:"answer_p50_ms"`
+	AnswerP99 float64 `json:"answer_p99_ms"`
+	AloneP50  float64 `json:"alone_p50_ms"` // of the clients' round trips, the mean of before and after
+	AloneP99  float64 `json:"alone_p99_ms"`
+	BesideP50 float64 `json:"beside_p50_ms"`
+	BesideP99 float64 `json:"beside_p99_ms"`
+	Change    float64 `json:"p99_change_percent"`
+	RSS       int64   `json:"beside_rss"`     // bytes of the measured processes, at the end of the strangers' time
+	RSSGrowth int64   `json:"rss_growth"`     // since its beginning
+	CPU       float64 `json:"beside_cores"`   // of the measured processes; 1 is a whole core
+	CPUAlone  float64 `json:"alone_cores"`    // before
+	PerProbe  float64 `json:"cpu_us_a_probe"` // of the measured processes, more than alone
 }
 
 // Slope is bytes per client of the measured processes, found by Idle and Stall.

@@ -45,6 +45,8 @@ func Run(ctx context.Context, c Config, log *slog.Logger) (*Report, error) {
 		err = r.bulk(ctx)
 	case Stall:
 		err = r.stall(ctx)
+	case Strangers:
+		err = r.strangers(ctx)
 	}
 	return r.report, err
 }
@@ -80,7 +82,7 @@ func (r *run) step(name string, act func() error, groups ...*group) error {
 	s := newStep(name, took, sum)
 	s.LoadCPU = (ownAfter.CPU() - own.CPU()).Seconds()
 	if len(r.cfg.PIDs) > 0 && err == nil {
-		s.measured(before, after, r.cfg.Scenario == Small)
+		s.measured(before, after, r.cfg.Scenario == Small || r.cfg.Scenario == Strangers)
 	}
 	r.report.add(s, sum)
 	return errors.Join(failure, err)

@@ -40,6 +40,7 @@ type orders struct {
 	bytes     size
 	window    size
 	direction string
+	at        string
 	json      bool
 }
 
@@ -118,6 +119,24 @@ Keep --duration below the time that the proxy grants a stalled client (15 s in E
 			f.DurationVar(&o.config.Think, "think", time.Millisecond, "pause of the 8 between an answer and the next packet")
 			f.IntVar(&o.config.Packet, "packet", 0, "content bytes of a downloaded packet; 0 is 32768")
 		}},
+	{load.Strangers, "Small round trips beside strangers who have no secret",
+		`strangers lets --clients send small packets for --duration: alone, then beside a crowd of
+strangers, then alone again. --slow of these say a hello with a wrong secret, one byte a
+second. --probes a second connect, say a whole hello with a wrong secret, or noise, or an
+HTTP request, read the beginning of the answer and close. Do the clients notice, and how
+much memory do the strangers cost? --at sends the strangers elsewhere, say to the front
+itself: a control of what they cost the machine and not the proxy.
+
+  epoxy-bench load strangers --server 127.0.0.1:443 --secret ee... --slow 200 --probes 2000 --pid 1234`,
+		func(o *orders, f *pflag.FlagSet) {
+			f.IntVar(&o.config.Clients, "clients", 64, "clients that send")
+			f.IntVar(&o.config.Strangers, "slow", 200, "strangers who say a byte a second")
+			f.IntVar(&o.config.Probes, "probes", 2000, "probes a second")
+			f.StringVar(&o.at, "at", "", "where the strangers go, HOST:PORT; default: to the proxy")
+			f.DurationVar(&o.config.Duration, "duration", 10*time.Second, "how long the clients send, each of the three times")
+			f.IntVar(&o.config.Size, "size", 200, "bytes of a packet, 32 or more, a multiple of 4")
+			f.DurationVar(&o.config.Think, "think", 16*time.Millisecond, "pause between an answer and the next packet; works in steps of 16ms")
+		}},
 }
 
 func loadCommand(log *slog.Logger) *cobra.Command {
@@ -127,9 +146,9 @@ func loadCommand(log *slog.Logger) *cobra.Command {
 		Long:  loadHelp,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{fmt.Errorf("epoxy-bench: load needs a scenario: handshake, idle, small, bulk or stall")}
+				return usageError{fmt.Errorf("epoxy-bench: load needs a scenario: handshake, idle, small, bulk, stall or strangers")}
 			}
-			return usageError{fmt.Errorf("epoxy-bench: scenario %q is none of handshake, idle, small, bulk, stall", args[0])}
+			return usageError{fmt.Errorf("epoxy-bench: scenario %q is none of handshake, idle, small, bulk, stall, strangers", args[0])}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // never: Args refuses everything
 	}
@@ -220,6 +239,12 @@ func (o *orders) complete() (err error) {
 			cfg.Down, cfg.Up = uint64(o.bytes)&^3, uint64(o.bytes)&^3
 		default:
 			return fmt.Errorf("epoxy-bench: --direction %q is none of down, up, both", o.direction)
+		}
+	case load.Strangers:
+		if o.at != "" {
+			if cfg.StrangersAt, err = resolve("--at", o.at); err != nil {
+				return err
+			}
 		}
 	case load.Handshake, load.Idle, load.Small:
 	}

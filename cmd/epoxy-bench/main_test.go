@@ -70,6 +70,8 @@ func TestMistakesAreNamed(t *testing.T) {
 		{"load small --source here", `--source "here" is no address`},
 		{"load small --server 127.0.0.1", "--server"},
 		{"load bulk --direction left", `--direction "left" is none of`},
+		{"load strangers --at here", "--at"},
+		{"load strangers --slow 0 --probes 0", "neither strangers nor probes"},
 		{"load bulk --bytes much", "is no size"},
 		{"telegram --loops 0", "--loops 0 must be above 0"},
 	} {
@@ -130,7 +132,7 @@ func TestSizes(t *testing.T) {
 
 // TestHelpTeaches checks that every command explains itself and shows how it is used.
 func TestHelpTeaches(t *testing.T) {
-	for _, args := range []string{"", "telegram", "probe", "load handshake", "load idle", "load small", "load bulk", "load stall"} {
+	for _, args := range []string{"", "telegram", "probe", "load handshake", "load idle", "load small", "load bulk", "load stall", "load strangers"} {
 		code, out, _ := call(t, append(strings.Fields(args), "--help")...)
 		if code != 0 || !strings.Contains(out, "  epoxy-bench ") {
 			t.Errorf("%s: code %d\n%s", args, code, out)

@@ -73,6 +73,7 @@ func printReport(w io.Writer, r *load.Report) {
 	_ = t.Flush()
 	printCosts(w, r)
 	printMemory(w, r)
+	printCrowd(w, r.Crowd)
 	if r.Failed > 0 {
 		fmt.Fprintf(w, "\nFAILED: %d clients\n", r.Failed)
 		for _, why := range slices.Sorted(maps.Keys(r.Faults)) {
@@ -122,6 +123,20 @@ func printMemory(w io.Writer, r *load.Report) {
 	}
 	fmt.Fprintf(w, "\na client: %s of RSS, %s anonymous, when opened; %s, %s %s\n",
 		bytesText(s.RSS), bytesText(s.Anon), bytesText(s.LaterRSS), bytesText(s.LaterAnon), when)
+}
+
+// printCrowd prints what strangers met and did.
+func printCrowd(w io.Writer, c *load.Crowd) {
+	if c == nil {
+		return
+	}
+	fmt.Fprintf(w, "\nprobes: %d answered, %.0f/s, p50 %.2f ms, p99 %.2f ms; %d closed, %d silent, %d not connected; %d slow strangers closed\n",
+		c.Answered, c.PerSecond, c.AnswerP50, c.AnswerP99, c.Closed, c.Silent, c.Refused, c.Ended)
+	fmt.Fprintf(w, "clients: p50 %.2f ms alone, %.2f ms beside the strangers; p99 %.2f and %.2f ms, %+.0f %%\n",
+		c.AloneP50, c.BesideP50, c.AloneP99, c.BesideP99, c.Change)
+	if c.CPU > 0 {
+		fmt.Fprintf(w, "proxy: %.2f cores alone, %.2f beside, %.0f us of CPU a probe, %s of RSS more\n", c.CPUAlone, c.CPU, c.PerProbe, bytesText(float64(c.RSSGrowth)))
+	}
 }
 
 func count(n uint64) string {
