@@ -48,6 +48,7 @@ func (t *text) String() string {
 
 // fake is an engine that serves nobody.
 type fake struct {
+	tables   *policy.Tables
 	settings *config.Settings
 	log      *slog.Logger
 	startErr error
@@ -60,7 +61,7 @@ type fake struct {
 }
 
 func newFake() *fake {
-	return &fake{started: make(chan struct{}), drain: make(chan struct{}), finish: make(chan struct{}), done: make(chan struct{})}
+	return &fake{tables: policy.NewTables(0), started: make(chan struct{}), drain: make(chan struct{}), finish: make(chan struct{}), done: make(chan struct{})}
 }
 
 func (f *fake) Start() error {
@@ -76,7 +77,7 @@ func (f *fake) Addrs() []string        { return []string{"127.0.0.1:4430"} }
 func (f *fake) Limit() int             { return 100 }
 func (f *fake) Usage() []quota.Usage   { return nil }
 func (f *fake) ResetQuota(string) bool { return false }
-func (f *fake) Tables() *policy.Tables { return policy.NewTables(0) }
+func (f *fake) Tables() *policy.Tables { return f.tables }
 func (f *fake) Apply(s *config.Settings) (engine.Applied, error) {
 	changes := config.Diff(f.settings, s)
 	f.settings = s

@@ -84,9 +84,20 @@ func (o *operator) Table(name string) ([]policy.Key, error) {
 	return o.engine.Tables().List(name), nil
 }
 
-// AddKeys puts keys into a table, which is made when missing.
+// AddKeys puts keys into a table, which is made when missing: all of them, or none when they do not fit.
 func (o *operator) AddKeys(table string, keys []policy.Key) (int, error) {
-	return o.engine.Tables().Add(table, keys...)
+	o.mu.Lock() // nobody else adds meanwhile
+	defer o.mu.Unlock()
+	t, fresh := o.engine.Tables(), 0
+	for _, k := range keys {
+		if !t.Has(table, k) {
+			fresh++
+		}
+	}
+	if t.Len()+fresh > t.Max() {
+		return 0, policy.ErrFull
+	}
+	return t.Add(table, keys...)
 }
 
 // DelKeys takes keys out of a table.

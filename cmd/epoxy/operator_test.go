@@ -11,6 +11,7 @@ import (
 
 	"epoxy/engine/config"
 	"epoxy/engine/logs"
+	"epoxy/engine/policy"
 )
 
 // SIGHUP reads flags, variables and file again: what changed is handed over and told; a bad file changes nothing; the next signal
@@ -74,5 +75,28 @@ func TestDrainByOrder(t *testing.T) {
 	close(w.engine.finish)
 	if err := o.wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Keys that do not all fit into the tables are not added in part.
+func TestAddKeysWhole(t *testing.T) {
+	w := newWorld(t)
+	w.engine.tables = policy.NewTables(2)
+	o := w.app.operator(nil, config.Default(), w.engine, slog.New(slog.DiscardHandler), logs.New(slog.LevelInfo, nil))
+	key := func(text string) policy.Key {
+		k, err := policy.ParseKey(policy.ClientIP, text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	if n, err := o.AddKeys("a", []policy.Key{key("10.0.0.1"), key("10.0.0.2"), key("10.0.0.3")}); n != 0 || err == nil || w.engine.tables.Len() != 0 {
+		t.Errorf("%d added, %v, %d there", n, err, w.engine.tables.Len())
+	}
+	if n, err := o.AddKeys("a", []policy.Key{key("10.0.0.1"), key("10.0.0.2")}); n != 2 || err != nil {
+		t.Errorf("%d added, %v", n, err)
+	}
+	if n, err := o.AddKeys("a", []policy.Key{key("10.0.0.1"), key("10.0.0.2")}); n != 0 || err != nil {
+		t.Errorf("again: %d added, %v", n, err)
 	}
 }
