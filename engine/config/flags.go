@@ -15,6 +15,7 @@ import (
 const (
 	partClients   = "Clients and links"
 	partStrangers = "What strangers see"
+	partAdmission = "Who may connect"
 	partTelegram  = "Towards Telegram"
 	partMiddle    = "Middle proxies and the ad tag"
 	partSize      = "Size"
@@ -32,6 +33,8 @@ func Register(fs *pflag.FlagSet, s *Settings) {
 	r.part(partClients).links()
 	r.port()
 	r.part(partStrangers).front()
+	r.part(partAdmission).admission()
+	r.part(partAdmission).lists()
 	r.part(partTelegram).telegram()
 	r.part(partTelegram).proxies()
 	r.part(partMiddle).middle()
@@ -187,7 +190,7 @@ func (r registrar) look() {
 func (r registrar) port() {
 	r.part(partClients).look()
 	scalar(r.part(partMiddle), &r.p.Tag, "tag", "HEX", parseTag, showTag, "the ad tag of a promoted channel, 32 hex digits from @MTProxybot; only middle proxies carry it")
-	r.part(partSize).rules()
+	r.part(partAdmission).rules()
 	r.part(partStrangers).costume()
 }
 
@@ -226,8 +229,6 @@ func (r registrar) telegram() {
 
 func (r registrar) size() {
 	s := r.s
-	r.admission()
-	r.lists()
 	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
 	choice(r, &s.Pin, "pin", "WHEN", pinWords, "tie each loop to a CPU: auto, on, off")
 	scalar(r, &s.QueueLimit, "queue-limit", "SIZE", parseQueueLimit, func(n int) string { return showMemory(int64(n)) }, "bytes that may wait for one client who reads slowly, over links; beyond it that client is closed")

@@ -50,7 +50,7 @@ func Show(fs *pflag.FlagSet, s *Settings) string {
 
 // sectionOrder sorts headings as docs/REFERENCE.md has them.
 func sectionOrder(sections []string) []string {
-	order := []string{partClients, partStrangers, partTelegram, partMiddle, partSize, partTimes, partSockets, partOperating}
+	order := []string{partClients, partStrangers, partAdmission, partTelegram, partMiddle, partSize, partTimes, partSockets, partOperating}
 	slices.SortFunc(sections, func(a, b string) int {
 		return cmp.Or(slices.Index(order, a)-slices.Index(order, b), strings.Compare(a, b))
 	})
@@ -112,13 +112,27 @@ func (v *value) literal() string {
 	case v.kind == kindBool:
 		return text
 	case !v.list:
-		return literal(text)
+		return literal(withoutPassword(text))
 	}
 	pieces := v.split(text)
 	for i, p := range pieces {
-		pieces[i] = quoted(p)
+		pieces[i] = quoted(withoutPassword(p))
 	}
 	return "[" + strings.Join(pieces, ", ") + "]"
+}
+
+// withoutPassword returns a text whose URL, if it has one, has lost its user and password.
+func withoutPassword(text string) string {
+	before, rest, ok := strings.Cut(text, "://")
+	host := rest
+	if i := strings.IndexAny(rest, "/?# "); i >= 0 {
+		host = rest[:i]
+	}
+	at := strings.LastIndexByte(host, '@')
+	if !ok || at < 0 {
+		return text
+	}
+	return before + "://..." + rest[at:]
 }
 
 // literal returns a number bare and all else quoted.

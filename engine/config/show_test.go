@@ -2,6 +2,7 @@ package config
 
 import (
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -91,6 +92,22 @@ func TestShowComesBack(t *testing.T) {
 	}
 }
 
+// The user and password of no URL are shown.
+func TestShowWithoutPasswords(t *testing.T) {
+	text, _, err := shown("", nil, "--telegram-secret=https://eve:hunter22@a.example/b?c=d@e", "--public-ip-lookup=http://hunter22@b.example", "--telegram-config=/a@b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"https://...@a.example/b?c=d@e"`, `["http://...@b.example"]`, `"/a@b"`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "hunter22") {
+		t.Errorf("a password is shown:\n%s", text)
+	}
+}
+
 // Any text that a setting takes comes back through a file.
 func TestQuotedComesBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -112,8 +129,18 @@ func TestEverySettingIsShown(t *testing.T) {
 	reference := Reference()
 	fs := pflag.NewFlagSet("epoxy", pflag.ContinueOnError)
 	Register(fs, Default())
+	_, types, _ := strings.Cut(reference, "\n## Types\n")
+	types, _, _ = strings.Cut(types, "\n## ")
+	explained := func(v *value) {
+		for _, word := range regexp.MustCompile(`[A-Z]+`).FindAllString(v.kind, -1) {
+			if v.choices == nil && !regexp.MustCompile(`(?m)^\| [^|]*\b`+word+`\b`).MatchString(types) {
+				t.Errorf("--%s takes %s, which reference.md does not explain below Types", v.name, word)
+			}
+		}
+	}
 	fs.VisitAll(func(f *pflag.Flag) {
 		v := ownValue(f)
+		explained(v)
 		if v.section == "" {
 			t.Errorf("--%s has no heading: register it below r.part(...)", f.Name)
 		}
@@ -138,6 +165,7 @@ func TestEverySettingIsShown(t *testing.T) {
 	})
 	for what, w := range map[string]words{"port": s.Listen[0].portWords(s), "secret": s.Secrets[0].secretWords(s)} {
 		for name, v := range w {
+			explained(v)
 			if !v.hidden && v.show == nil {
 				t.Errorf("the setting %s of a %s cannot be shown", name, what)
 			}
