@@ -166,30 +166,51 @@ func (w *world) occupy(name string) {
 	}
 	w.t.Cleanup(func() { _ = l.Close() })
 	w.set.Listen = []config.Listen{parsed(w.t, l.Addr().String())}
-	w.write("net/tcp", fmt.Sprintf("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"+
-		"   0: 0100007F:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 12345 1 0000000000000000 100 0 0 10 0",
-		l.Addr().(*net.TCPAddr).Port))
+	w.write("net/tcp", row(l.Addr(), 12345))
 	if name != "" {
 		w.write("4711/comm", name)
 		w.link("4711/fd/7", "socket:[12345]")
 	}
 }
 
-// TestOwnDoor takes ports that the Epoxy of these settings has for granted.
+// row is a listener's line of /proc/net/tcp, below its head.
+func row(at net.Addr, inode int) string {
+	return fmt.Sprintf("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"+
+		"   0: 0100007F:%04X 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 %d 1 0000000000000000 100 0 0 10 0\n", at.(*net.TCPAddr).Port, inode)
+}
+
+// TestOwnDoor takes ports that the Epoxy of these settings has for granted, whatever its program is called.
 func TestOwnDoor(t *testing.T) {
-	w := newWorld(t)
-	w.occupy("epoxy")
-	door := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
-		_, _ = out.Write([]byte("Epoxy, the operator's door\n"))
-	}))
-	t.Cleanup(door.Close)
-	w.set.Admin = config.Endpoint{Addr: netip.MustParseAddrPort(door.Listener.Addr().String())}
-	found := w.run()
-	if bad := names(found); bad != nil {
-		t.Errorf("found %v", bad)
-	}
-	if !slices.ContainsFunc(found, func(f Finding) bool { return f.Level == OK && strings.Contains(f.Text, "the Epoxy whose door is at") }) {
-		t.Error("nobody says whose port it is")
+	for _, answer := range []struct {
+		status int
+		text   string
+		who    string
+		ours   bool
+	}{
+		{200, "Epoxy, the operator's door\n", "epoxy", true},
+		{200, "Epoxy, the operator's door\n", "epoxy-v9", true},
+		{401, `{"error":"admin: the token is missing or wrong"}`, "epoxy", true},
+		{200, "Welcome to nginx!", "nginx", false},
+	} {
+		w := newWorld(t)
+		w.occupy(answer.who)
+		door := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, _ *http.Request) {
+			out.WriteHeader(answer.status)
+			_, _ = out.Write([]byte(answer.text))
+		}))
+		t.Cleanup(door.Close)
+		w.write("net/tcp6", row(door.Listener.Addr(), 12346))
+		w.link("4711/fd/8", "socket:[12346]")
+		w.set.Admin = config.Endpoint{Addr: netip.MustParseAddrPort(door.Listener.Addr().String())}
+		found := w.run()
+		if ours := Worst(found) <= Note; ours != answer.ours {
+			t.Errorf("%+v: found %v", answer, names(found))
+		}
+		if said := slices.ContainsFunc(found, func(f Finding) bool {
+			return f.Level == OK && strings.Contains(f.Text, "(pid 4711): the Epoxy whose door is at")
+		}); said != answer.ours {
+			t.Errorf("%+v: whose port is it?", answer)
+		}
 	}
 }
 

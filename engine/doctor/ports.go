@@ -19,7 +19,7 @@ import (
 
 // ports looks whether clients and the operator can be listened for.
 func (d *doctor) ports(ctx context.Context) []Finding {
-	running := d.epoxyAt(ctx, d.set.Admin)
+	running := d.running(ctx)
 	places := d.set.Listen
 	if !d.set.Admin.IsZero() {
 		places = append(places[:len(places):len(places)], config.Listen{Endpoint: d.set.Admin})
@@ -33,8 +33,22 @@ func (d *doctor) ports(ctx context.Context) []Finding {
 	})
 }
 
-// port looks at one place; running says that an Epoxy answers at the door that the settings name.
-func (d *doctor) port(flag string, at config.Endpoint, running bool) Finding {
+// epoxy is the one that runs with these settings, as its door tells.
+type epoxy struct {
+	answers bool
+	pid     string // empty when it cannot be told
+}
+
+// running looks for one.
+func (d *doctor) running(ctx context.Context) (e epoxy) {
+	if e.answers = d.epoxyAt(ctx, d.set.Admin); e.answers {
+		e.pid, _ = d.holder(d.set.Admin.Addr)
+	}
+	return e
+}
+
+// port looks at one place.
+func (d *doctor) port(flag string, at config.Endpoint, running epoxy) Finding {
 	f := Finding{Check: "ports", Text: flag + " " + at.String() + " is free"}
 	if dir := path.Dir(at.Path); at.Path != "" && at.Path[0] == '/' && dir != "/" {
 		if info, err := fs.Stat(d.Root, dir[1:]); errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
@@ -63,7 +77,7 @@ func (d *doctor) port(flag string, at config.Endpoint, running bool) Finding {
 }
 
 // taken tells who has a place.
-func (d *doctor) taken(flag string, at config.Endpoint, running bool) Finding {
+func (d *doctor) taken(flag string, at config.Endpoint, running epoxy) Finding {
 	pid, name := d.holder(at.Addr)
 	who := "another program, which only root can name"
 	if pid != "" {
@@ -71,7 +85,7 @@ func (d *doctor) taken(flag string, at config.Endpoint, running bool) Finding {
 	}
 	f := Finding{Check: "ports", Text: fmt.Sprintf("%s %s is taken by %s", flag, at, who)}
 	switch {
-	case running && (pid == "" || name == "epoxy"):
+	case running.answers && (pid == "" || pid == running.pid || name == "epoxy"):
 		f.Text += ": the Epoxy whose door is at " + d.set.Admin.String()
 	case name == "epoxy":
 		f.Name, f.Level, f.Cure = "port_epoxy", Note, "nothing when that is the Epoxy of these settings; a second one needs another port"
