@@ -36,6 +36,7 @@ type entry struct {
 	since   int64        // loop time since when it is not welcome; 0 while it is
 	seen    codec.Reason // what Look saw last
 	clients int
+	let     uint64 // clients let in since the process began
 	places  map[place]*stay
 	sweepAt int64 // loop time before which no place falls free
 	record  record
@@ -150,6 +151,7 @@ func (e *entry) admit(addr netip.Addr, now, unix int64) codec.Reason {
 		return why
 	}
 	e.clients++
+	e.let++
 	return why
 }
 
@@ -241,7 +243,7 @@ func (e *entry) usage(unix int64) Usage {
 	n := &e.limits
 	why := e.judge(unix)
 	u := Usage{
-		Name: e.name, Clients: e.clients, Addresses: len(e.places), Up: e.record.up, Down: e.record.down,
+		Name: e.name, Clients: e.clients, Admitted: e.let, Addresses: len(e.places), Up: e.record.up, Down: e.record.down,
 		AllUp: e.total[up], AllDown: e.total[down], Quota: n.Quota, Enabled: why == codec.ReasonNone, Why: why,
 		Refused: e.refused, MaxClients: n.MaxClients, MaxAddresses: n.MaxAddresses, RateUp: n.RateUp, RateDown: n.RateDown,
 	}

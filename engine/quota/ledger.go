@@ -96,7 +96,7 @@ func (l *Ledger) enter(n *Limits, before *entry) *entry {
 	r := l.saved[n.Name]
 	if before != nil {
 		before.mu.Lock()
-		r, e.total, e.refused = before.record, before.total, before.refused
+		r, e.let, e.total, e.refused = before.record, before.let, before.total, before.refused
 		before.mu.Unlock()
 		e.dirty = true
 	}
@@ -136,6 +136,7 @@ func (l *Ledger) Look(unix int64) (changed bool) {
 type Usage struct {
 	Name             string
 	Clients          int
+	Admitted         uint64 // clients let in since this process began
 	Addresses        int    // those within the window included where they are limited
 	Up, Down         uint64 // bytes since the quota began
 	AllUp, AllDown   uint64 // bytes since this process began; they never fall

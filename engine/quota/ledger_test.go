@@ -24,7 +24,7 @@ func TestClients(t *testing.T) {
 	two.admit(t, "b", "192.0.2.3")
 	one.leave(first)
 	two.admit(t, "a", "192.0.2.3")
-	if u := usage(t, l, "a"); u.Clients != 2 || u.Refused[codec.ReasonSecretClients] != 2 {
+	if u := usage(t, l, "a"); u.Clients != 2 || u.Admitted != 3 || u.Refused[codec.ReasonSecretClients] != 2 {
 		t.Errorf("%d clients, %d refused; want 2 and 2", u.Clients, u.Refused[codec.ReasonSecretClients])
 	}
 	one.wantRefused(t, "c", "192.0.2.3", codec.ReasonSecretRemoved)

@@ -44,6 +44,7 @@ const (
 	SecretQuota     = "epoxy_secret_quota_bytes"
 	SecretExpires   = "epoxy_secret_expires_seconds"
 	SecretEnabled   = "epoxy_secret_enabled"
+	SecretAdmitted  = "epoxy_secret_admitted_total"
 	SecretRefused   = "epoxy_secret_refused_total"
 
 	Clients      = "epoxy_clients"

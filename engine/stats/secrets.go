@@ -44,6 +44,7 @@ func secretFamilies() []family {
 			return uint64(u.Expires.Unix())
 		})},
 		{SecretEnabled, gauge, "1 while new clients with this secret are let in.", perSecret(func(u *quota.Usage) uint64 { return bit(u.Enabled) })},
+		{SecretAdmitted, counter, "Clients with this secret that were let in.", perSecret(func(u *quota.Usage) uint64 { return u.Admitted })},
 		{SecretRefused, counter, "Clients with this secret that its limits turned away, by reason.", func(v *view, line lineFunc) {
 			for _, u := range bounded(v.Secrets) {
 				for _, why := range secretReasons {
@@ -72,6 +73,7 @@ func bounded(all []quota.Usage) []quota.Usage {
 	rest := quota.Usage{Name: "other"}
 	for _, u := range all[secretLines:] {
 		rest.Clients += u.Clients
+		rest.Admitted += u.Admitted
 		rest.Addresses += u.Addresses
 		rest.Up += u.Up
 		rest.Down += u.Down
