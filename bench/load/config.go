@@ -50,9 +50,11 @@ const (
 	Bulk                      // downloads and uploads
 	Stall                     // clients that ask for much and stop reading, and one that does not
 	Strangers                 // small, alone and then beside strangers
+	Reconnect                 // all are cut off and come back in the same moment
+	Density                   // idle in growing numbers, then a few of them small
 )
 
-var scenarioNames = [...]string{"handshake", "idle", "small", "bulk", "stall", "strangers"}
+var scenarioNames = [...]string{"handshake", "idle", "small", "bulk", "stall", "strangers", "reconnect", "density"}
 
 // String returns the word that ParseScenario reads.
 func (s Scenario) String() string { return scenarioNames[s] }
@@ -64,7 +66,7 @@ func ParseScenario(text string) (Scenario, error) {
 			return Scenario(i), nil
 		}
 	}
-	return 0, fmt.Errorf("load: scenario %q is none of handshake, idle, small, bulk, stall, strangers", text)
+	return 0, fmt.Errorf("load: scenario %q is none of handshake, idle, small, bulk, stall, strangers, reconnect, density", text)
 }
 
 // Config says what to run. Not every field matters to every scenario.
@@ -77,6 +79,7 @@ type Config struct {
 	Loops    int
 	Sources  []netip.Addr // source addresses, in turn; none is a choice that suits a loopback server
 	PIDs     []int        // processes to measure, with their children
+	Metrics  string       // URL of the measured proxy's metrics, for its Go heap; empty is none
 
 	Clients  int           // at the same time
 	Total    int           // handshakes all in all
@@ -89,6 +92,7 @@ type Config struct {
 	Packet   int           // content bytes of a downloaded packet
 	Window   uint64        // bytes that a downloading client asks for at once, as apps do; 0 is all of them
 	Settle   time.Duration // how long idle clients wait
+	Steps    int           // parts in which the clients of Density open
 	Timeout  time.Duration // without any progress until a run is given up
 
 	Strangers   int            // who say one byte a second
@@ -127,7 +131,11 @@ func (c *Config) Validate() error {
 		check(c.Strangers >= 0 && c.Probes >= 0 && c.Strangers+c.Probes > 0, "neither strangers nor probes")
 		check(c.Duration > 0, "the duration must be above 0")
 		check(c.Size > faketg.HeadSize && c.Size%4 == 0 && c.Size <= faketg.MaxContent, "the size of a message must be 32..1040384 and a multiple of 4")
-	case Idle:
+	case Density:
+		check(c.Steps > 0 && c.Steps <= c.Clients, "steps must be 1 to the number of clients")
+		check(c.Duration > 0, "the duration must be above 0")
+		check(c.Size > faketg.HeadSize && c.Size%4 == 0 && c.Size <= faketg.MaxContent, "the size of a message must be 32..1040384 and a multiple of 4")
+	case Idle, Reconnect:
 	}
 	check(c.Down%4 == 0 && c.Up%4 == 0 && c.Window%4 == 0, "bytes must be a multiple of 4")
 	check(c.Packet >= 0 && c.Packet%4 == 0 && c.Packet <= faketg.MaxContent, "the size of a downloaded packet must be 0..1040384 and a multiple of 4")

@@ -162,7 +162,7 @@ func (g *group) wait(ctx context.Context, done []chan struct{}, j job) error {
 				if g.watch != nil {
 					g.watch(seen)
 				}
-				if a := seen.activity(); a != last {
+				if a := seen.activity() + uint64(g.open()); a != last {
 					last, moved = a, now
 				} else if failure == nil && now.Sub(moved) > limit {
 					failure = errStuck

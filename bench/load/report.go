@@ -54,6 +54,8 @@ type Memory struct {
 	When    string `json:"when"`
 	Clients int    `json:"clients"`
 	Usage
+	Heap   int64 `json:"go_heap,omitempty"` // bytes in use, of a proxy in Go whose metrics are known
+	Kernel int64 `json:"kernel"`            // of the whole machine: KernelMemory
 }
 
 // Crowd is what strangers met and what they did to the clients, found by Strangers.
@@ -84,6 +86,8 @@ type Slope struct {
 	Anon      float64 `json:"rss_anon"`
 	LaterRSS  float64 `json:"later_rss"` // from before to after the silence, or to when the readers have stalled
 	LaterAnon float64 `json:"later_rss_anon"`
+	Heap      float64 `json:"go_heap,omitempty"` // from before to later
+	Kernel    float64 `json:"kernel"`            // half of the machine's, from before to later: of two ends on loopback one is the proxy's
 }
 
 func newReport(c *Config) *Report {
@@ -165,6 +169,8 @@ func (r *Report) sum() {
 		Anon:      slope(open, func(m Memory) int64 { return m.Anon }),
 		LaterRSS:  float64(later.RSS-before.RSS) / float64(later.Clients),
 		LaterAnon: float64(later.Anon-before.Anon) / float64(later.Clients),
+		Heap:      float64(later.Heap-before.Heap) / float64(later.Clients),
+		Kernel:    float64(later.Kernel-before.Kernel) / float64(later.Clients) / 2,
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -47,6 +48,10 @@ func Run(ctx context.Context, c Config, log *slog.Logger) (*Report, error) {
 		err = r.stall(ctx)
 	case Strangers:
 		err = r.strangers(ctx)
+	case Reconnect:
+		err = r.reconnect(ctx)
+	case Density:
+		err = r.density(ctx)
 	}
 	return r.report, err
 }
@@ -82,7 +87,7 @@ func (r *run) step(name string, act func() error, groups ...*group) error {
 	s := newStep(name, took, sum)
 	s.LoadCPU = (ownAfter.CPU() - own.CPU()).Seconds()
 	if len(r.cfg.PIDs) > 0 && err == nil {
-		s.measured(before, after, r.cfg.Scenario == Small || r.cfg.Scenario == Strangers)
+		s.measured(before, after, slices.Contains([]Scenario{Small, Strangers, Density}, r.cfg.Scenario))
 	}
 	r.report.add(s, sum)
 	return errors.Join(failure, err)
@@ -108,7 +113,15 @@ func (r *run) memory(when string, groups ...*group) error {
 	for _, g := range groups {
 		clients += g.open()
 	}
-	r.report.Memory = append(r.report.Memory, Memory{When: when, Clients: clients, Usage: u})
+	m := Memory{When: when, Clients: clients, Usage: u, Kernel: KernelMemory()}
+	if r.cfg.Metrics != "" {
+		page, err := Scrape(context.Background(), r.cfg.Metrics)
+		if err != nil {
+			return err
+		}
+		m.Heap = int64(page[heapMetric])
+	}
+	r.report.Memory = append(r.report.Memory, m)
 	return nil
 }
 

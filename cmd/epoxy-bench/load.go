@@ -137,6 +137,27 @@ itself: a control of what they cost the machine and not the proxy.
 			f.IntVar(&o.config.Size, "size", 200, "bytes of a packet, 32 or more, a multiple of 4")
 			f.DurationVar(&o.config.Think, "think", 16*time.Millisecond, "pause between an answer and the next packet; works in steps of 16ms")
 		}},
+	{load.Reconnect, "All clients are cut off and come back in the same moment",
+		`reconnect opens --clients at leisure, cuts all of them off and lets all come back in the
+same moment: how long until the last one has its answer?
+
+  epoxy-bench load reconnect --server 127.0.0.1:443 --secret ee... --clients 9000 --pid 1234`,
+		func(o *orders, f *pflag.FlagSet) {
+			f.IntVar(&o.config.Clients, "clients", 1000, "clients that come back")
+		}},
+	{load.Density, "Ever more silent clients, then a few who speak",
+		`density opens --clients in --steps parts. After each it is silent for --settle and notes memory.
+At the end every client speaks once, and one of a hundred goes on for --duration.
+
+  epoxy-bench load density --server 127.0.0.1:443 --secret ee... --clients 18000 --pid 1234`,
+		func(o *orders, f *pflag.FlagSet) {
+			f.IntVar(&o.config.Clients, "clients", 1000, "clients to hold open")
+			f.IntVar(&o.config.Steps, "steps", 5, "parts in which they open")
+			f.DurationVar(&o.config.Settle, "settle", 45*time.Second, "how long all are silent after each part")
+			f.DurationVar(&o.config.Duration, "duration", 10*time.Second, "how long one of a hundred speaks")
+			f.IntVar(&o.config.Size, "size", 200, "bytes of a packet, 32 or more, a multiple of 4")
+			f.DurationVar(&o.config.Think, "think", 16*time.Millisecond, "pause between an answer and the next packet; works in steps of 16ms")
+		}},
 }
 
 func loadCommand(log *slog.Logger) *cobra.Command {
@@ -146,9 +167,9 @@ func loadCommand(log *slog.Logger) *cobra.Command {
 		Long:  loadHelp,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{fmt.Errorf("epoxy-bench: load needs a scenario: handshake, idle, small, bulk, stall or strangers")}
+				return usageError{fmt.Errorf("epoxy-bench: load needs a scenario: handshake, idle, small, bulk, stall, strangers, reconnect or density")}
 			}
-			return usageError{fmt.Errorf("epoxy-bench: scenario %q is none of handshake, idle, small, bulk, stall, strangers", args[0])}
+			return usageError{fmt.Errorf("epoxy-bench: scenario %q is none of handshake, idle, small, bulk, stall, strangers, reconnect, density", args[0])}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // never: Args refuses everything
 	}
@@ -177,6 +198,7 @@ func sceneCommand(s scene, log *slog.Logger) *cobra.Command {
 	f.Int16Var(&o.dc, "dc", 2, "datacenter that the apps ask for; negative is media")
 	s.flags(o, f)
 	f.IntSliceVar(&o.config.PIDs, "pid", nil, "process to measure, with its children; may be given several times")
+	f.StringVar(&o.config.Metrics, "metrics", "", "URL of the proxy's metrics, to note its Go heap beside its memory")
 	f.BoolVar(&o.json, "json", false, "print the report as JSON")
 	f.IntVar(&o.config.Loops, "loops", 1, "event loops of the load generator, each on one core")
 	f.StringArrayVar(&o.sources, "source", nil, "source address, may be given several times; default: 127.0.0.2 and up when ports run out")
@@ -246,7 +268,7 @@ func (o *orders) complete() (err error) {
 				return err
 			}
 		}
-	case load.Handshake, load.Idle, load.Small:
+	case load.Handshake, load.Idle, load.Small, load.Reconnect, load.Density:
 	}
 	return cfg.Validate()
 }
