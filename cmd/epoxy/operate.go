@@ -24,7 +24,7 @@ func (o *operator) Secrets() []admin.Secret {
 		s := admin.Secret{
 			Name: u.Name, State: stateOf(u), Clients: uint64(u.Clients), MaxClients: uint64(u.MaxClients),
 			Addresses: uint64(u.Addresses), MaxAddresses: uint64(u.MaxAddresses), UpBytes: u.AllUp, DownBytes: u.AllDown,
-			QuotaBytes: uint64(u.Quota), Expires: u.Expires,
+			Handshakes: u.Admitted, QuotaBytes: uint64(u.Quota), Expires: u.Expires,
 		}
 		if u.Quota > 0 {
 			s.QuotaUsedBytes = u.Up + u.Down
