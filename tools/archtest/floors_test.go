@@ -57,6 +57,11 @@ var floors = map[string]place{
 	"bench/load":            {floor: 7},
 	"bench/probe":           {floor: 7},
 	"bench/ping":            {floor: 7},
+	"bench/floor":           {floor: 7},
+	"bench/rig":             {floor: 7, same: []string{"bench/load"}},
+	"bench/compare":         {floor: 7, same: []string{"bench/load", "bench/rig"}},
+	"bench/soak":            {floor: 7, same: []string{"bench/load", "bench/rig"}},
+	"tools/allocs":          {floor: 8},
 	"bench":                 {floor: 7, same: []string{"bench/load"}},
 	"cmd/epoxy":             {floor: 8},
 	"cmd/epoxy-bench":       {floor: 8},
@@ -71,6 +76,9 @@ var rawAllowed = map[string][]string{
 	"engine/reactor":  {"github.com/panjf2000/gnet", "golang.org/x/sys", "syscall"},
 	"cmd/epoxy":       {"syscall"}, // the numbers of signals
 	"cmd/epoxy-bench": {"syscall"},
+	"bench/floor":     {"golang.org/x/sys"}, // on purpose without the reactor that it is compared with
+	"bench/rig":       {"syscall"},          // the numbers of signals
+	"bench/soak":      {"syscall"},
 	"tools/probedemo": {"syscall"},
 }
 
