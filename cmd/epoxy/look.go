@@ -33,9 +33,13 @@ func answered(err error) (bool, string) {
 // statusOf puts a snapshot into the words of the API.
 func statusOf(s *stats.Snapshot) admin.Status {
 	sum := s.Sum()
+	var ports []admin.Port
+	for _, p := range s.Ports {
+		ports = append(ports, admin.Port{Name: p.Name, Now: p.Clients})
+	}
 	st := admin.Status{
 		Draining: s.Draining,
-		Clients:  admin.Clients{Now: sum.ClientsNow, Limit: s.ClientsLimit, Strangers: sum.StrangersNow},
+		Clients:  admin.Clients{Now: sum.ClientsNow, Limit: s.ClientsLimit, Strangers: sum.StrangersNow, Ports: ports},
 		Handshakes: admin.Handshakes{
 			Accepted: sum.Accepted, Good: map[string]uint64{},
 			Refused: byReason(sum.Refused), Strangers: byReason(sum.Strangers), Closed: byReason(sum.Closed),
@@ -56,6 +60,9 @@ func statusOf(s *stats.Snapshot) admin.Status {
 	}
 	for p := codec.Classic; p <= codec.TLS; p++ {
 		st.Handshakes.Good[p.String()] = sum.Handshakes[p]
+	}
+	for _, p := range s.Ports {
+		st.Clients.Ports = append(st.Clients.Ports, admin.Port{Name: p.Name, Now: p.Clients, Limit: p.Limit})
 	}
 	for slot := range sum.DC {
 		if dc := &sum.DC[slot]; dc.StreamsNow+dc.Opened+dc.Middle.Opened+linksOf(dc) > 0 {

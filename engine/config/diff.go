@@ -16,7 +16,7 @@ type Change struct {
 }
 
 // restart lists the settings that a running program cannot change.
-var restart = []string{"loops", "pin", "state-dir", "admin", "user", "log-format", "replay-memory", "table-max"}
+var restart = []string{"loops", "pin", "state-dir", "admin", "user", "log-format", "admin-token", "admin-mode", "replay-memory", "table-max"}
 
 // Diff returns what differs between two Settings that Validate accepted, in the order of the flags, then ports and secrets.
 func Diff(from, to *Settings) (all []Change) {
@@ -32,7 +32,7 @@ func Diff(from, to *Settings) (all []Change) {
 		}
 		c := Change{What: n.name, Restart: slices.Contains(restart, n.name)}
 		if !n.hidden {
-			c.From, c.To = old[i].text, n.text
+			c.From, c.To = withoutPassword(old[i].text), withoutPassword(n.text)
 		}
 		all = append(all, c)
 	}
@@ -67,6 +67,8 @@ func flagTexts(s *Settings) (all []flagText) {
 // changedInSilence reports whether a setting that has no text to show differs.
 func changedInSilence(name string, from, to *Settings) bool {
 	switch name {
+	case "admin-token":
+		return from.AdminToken != to.AdminToken
 	case "sni-salt":
 		return from.SNISalt != to.SNISalt
 	case "upstream-proxy":
