@@ -32,13 +32,13 @@ func (p *Port) profile(sni []byte, c *Secret) *faketls.Profile {
 	return p.Sites.Default
 }
 
-// avoidTrap changes a choice of the hybrid group to x25519 where the segments to the client have about the size of a
-// hybrid ServerHello: Android fails when one of its reads ends right behind that (spec client-protocols 4.4, trap 2).
+// avoidTrap changes a choice of the hybrid group to x25519 where one of the segments to the client ends about where a hybrid
+// ServerHello does: Android fails when one of its reads ends right behind that (spec client-protocols 4.4, trap 2).
 func (s *Session) avoidTrap(c *faketls.Choice, h *faketls.Hello) {
 	if c.Group != faketls.X25519MLKEM768 || h.X25519 == nil {
 		return
 	}
-	if mss := s.socket.MSS(); trapLow <= mss && mss <= trapHigh {
+	if mss := s.socket.MSS(); mss > 0 && trapHigh%mss <= trapHigh-trapLow {
 		c.Group = faketls.X25519
 	}
 }

@@ -88,7 +88,7 @@ func (r *rig) meter(mss int) *asked {
 
 var _ upstream.Socket = (*asked)(nil)
 
-// Where segments have the size of a hybrid ServerHello the answer is x25519 (spec client-protocols 4.4, trap 2).
+// Where segments have the size of a hybrid ServerHello, or half of it, the answer is x25519 (spec client-protocols 4.4, trap 2).
 // Nobody asks the kernel when there is no choice.
 func TestAndroidSegments(t *testing.T) {
 	hybrid, plain := &faketls.Profile{Group: faketls.X25519MLKEM768}, &faketls.Profile{}
@@ -106,6 +106,7 @@ func TestAndroidSegments(t *testing.T) {
 	}{
 		{hybrid, nil, 0, 1215, 1}, {hybrid, nil, 1205, 1215, 1}, {hybrid, nil, 1206, 127, 1}, {hybrid, nil, 1220, 127, 1},
 		{hybrid, nil, 1236, 127, 1}, {hybrid, nil, 1237, 1215, 1}, {hybrid, nil, 1460, 1215, 1},
+		{hybrid, nil, 602, 1215, 1}, {hybrid, nil, 603, 127, 1}, {hybrid, nil, 618, 127, 1}, {hybrid, nil, 619, 1215, 1}, {hybrid, nil, 536, 1215, 1},
 		{hybrid, onlyHybrid, 1220, 1215, 0}, {plain, nil, 1220, 127, 0}, {plain, onlyHybrid, 1220, 1215, 0},
 	}
 	for i, c := range cases {

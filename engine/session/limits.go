@@ -14,7 +14,7 @@ const (
 	frontIdle    = 60_000  // ms; Timing.FrontIdle when it is 0 (6)
 	frontTime    = 600_000 // ms; Timing.FrontTime when it is 0 (6)
 
-	trapLow, trapHigh = 1206, 1236 // TCP_MAXSEG at which a hybrid ServerHello ends where Android stumbles (4.4)
+	trapLow, trapHigh = 1206, 1236 // no segment may end here, give or take TCP options: a hybrid ServerHello does, and Android stumbles (4.4)
 	trapSpan          = 10         // bytes behind the ServerHello in which no read of Android may end (4.4)
 
 	rampRecords = 40    // first records of a ramp (4.6)
