@@ -14,7 +14,7 @@ RACE     := $(if $(CC_FOUND),-race)
 NESTED := $(filter-out tools/lint tools/demo,$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod bench/*/go.mod)))
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke fuzz fuzz-smoke pgo docs clean
+.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke allocs density soak fuzz fuzz-smoke pgo docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,8 +51,12 @@ lint: need-go ## golangci-lint as pinned in tools/lint
 bench: need-go ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
-bench-smoke: need-go
+bench-smoke: need-go # each benchmark once; those of the packet path some hundred times, and they may not allocate
 	go test -run '^$$' -bench . -benchtime 1x -benchmem ./...
+	@$(MAKE) --no-print-directory allocs
+
+allocs: need-go
+	go run ./tools/allocs
 
 fuzz: need-go ## every fuzz target, FUZZTIME=30s each, with the total of executions
 	@FUZZTIME=$(FUZZTIME) tools/fuzz.sh
