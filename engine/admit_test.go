@@ -184,7 +184,7 @@ func TestPortMaxClients(t *testing.T) {
 	if n := snap.Sum().Refused[codec.ReasonPortClients]; len(in) != 3 || n != 5 || h.Clients() != 3 {
 		t.Errorf("%d served, %d refused, %d counted; want 3, 5, 3", len(in), n, h.Clients())
 	}
-	if len(snap.Ports) != 1 || snap.Ports[0] != (stats.Port{Name: "port1", Clients: 3}) {
+	if len(snap.Ports) != 1 || snap.Ports[0] != (stats.Port{Name: "port1", Clients: 3, Limit: 3}) {
 		t.Errorf("ports: %v", snap.Ports)
 	}
 	_ = in[0].Close()

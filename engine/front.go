@@ -208,7 +208,11 @@ func fallbackProfile() faketls.Profile {
 // FrontStatus returns what is known about the fronts, each once. From any goroutine.
 func (e *Engine) FrontStatus() (all []scout.Status) {
 	for _, f := range e.ports.inUse() {
-		all = append(all, f.scout.Current().Sites...)
+		for _, s := range f.scout.Current().Sites {
+			if s.Target != "" {
+				all = append(all, s)
+			}
+		}
 	}
 	slices.SortFunc(all, func(a, b scout.Status) int { return strings.Compare(a.Domain+" "+a.Target, b.Domain+" "+b.Target) })
 	return all

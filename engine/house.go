@@ -58,7 +58,7 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.Secrets = e.ledger.Usage(s.Now.Unix())
 	for _, p := range e.ports.all() {
 		if want := wanted(e.set(), p); want != nil {
-			s.Ports = append(s.Ports, stats.Port{Name: want.Name, Clients: uint64(p.clients.Load())})
+			s.Ports = append(s.Ports, stats.Port{Name: want.Name, Clients: uint64(p.clients.Load()), Limit: uint64(want.PortMax)})
 		}
 	}
 	s.TagSet = e.set().Tagged()

@@ -35,7 +35,7 @@ func statusOf(s *stats.Snapshot) admin.Status {
 	sum := s.Sum()
 	var ports []admin.Port
 	for _, p := range s.Ports {
-		ports = append(ports, admin.Port{Name: p.Name, Now: p.Clients})
+		ports = append(ports, admin.Port{Name: p.Name, Now: p.Clients, Limit: p.Limit})
 	}
 	st := admin.Status{
 		Draining: s.Draining,
@@ -60,9 +60,6 @@ func statusOf(s *stats.Snapshot) admin.Status {
 	}
 	for p := codec.Classic; p <= codec.TLS; p++ {
 		st.Handshakes.Good[p.String()] = sum.Handshakes[p]
-	}
-	for _, p := range s.Ports {
-		st.Clients.Ports = append(st.Clients.Ports, admin.Port{Name: p.Name, Now: p.Clients, Limit: p.Limit})
 	}
 	for slot := range sum.DC {
 		if dc := &sum.DC[slot]; dc.StreamsNow+dc.Opened+dc.Middle.Opened+linksOf(dc) > 0 {

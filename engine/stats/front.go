@@ -1,6 +1,7 @@
 package stats
 
 import (
+	"slices"
 	"strconv"
 
 	"epoxy/codec"
@@ -76,22 +77,18 @@ func frontFamilies() []family {
 			line(v.sum.Front.Down, "direction", "down")
 		}},
 		{FrontMeasured, gauge, "1 when this front was measured, so that clients are answered in its manner.", func(v *view, line lineFunc) {
-			for _, f := range v.Fronts {
-				line(bit(!f.Measured.IsZero()), "front", frontLabel(f.Domain))
+			for _, f := range v.fronts() {
+				line(bit(f.age >= 0), "front", f.label)
 			}
 		}},
 		{FrontAge, gauge, "Seconds since this front was measured; -1 for never.", func(v *view, line lineFunc) {
-			for _, f := range v.Fronts {
-				age := int64(-1)
-				if !f.Measured.IsZero() {
-					age = max(0, int64(v.Now.Sub(f.Measured).Seconds()))
-				}
-				line(uint64(age), "front", frontLabel(f.Domain))
+			for _, f := range v.fronts() {
+				line(uint64(f.age), "front", f.label)
 			}
 		}},
 		{FrontWarnings, gauge, "What is wrong with this front; the log has the words.", func(v *view, line lineFunc) {
-			for _, f := range v.Fronts {
-				line(uint64(len(f.Warnings))+bit(f.Err != ""), "front", frontLabel(f.Domain))
+			for _, f := range v.fronts() {
+				line(f.warnings, "front", f.label)
 			}
 		}},
 		{ReplayKept, gauge, "Openings that the replay store remembers.", one(func(v *view) uint64 { return v.Replay.Entries })},
@@ -121,6 +118,35 @@ func frontFamilies() []family {
 var egressReasons = []codec.Reason{
 	codec.ReasonDialRefused, codec.ReasonDialTime, codec.ReasonDialError, codec.ReasonPeerClosed, codec.ReasonPeerReset,
 	codec.ReasonEgressRefused, codec.ReasonEgressAuth, codec.ReasonEgressBind, codec.ReasonEgressShape,
+}
+
+// frontState is what the metrics tell of the fronts with one label.
+type frontState struct {
+	label    string
+	age      int64 // seconds since the oldest measurement; -1 when one was never measured
+	warnings uint64
+}
+
+// fronts returns the state by label, which has to stand on the page once: where ports have different fronts for one domain,
+// the worst of them.
+func (v *view) fronts() (all []frontState) {
+	for _, f := range v.Fronts {
+		one := frontState{label: frontLabel(f.Domain), age: -1, warnings: uint64(len(f.Warnings)) + bit(f.Err != "")}
+		if !f.Measured.IsZero() {
+			one.age = max(0, int64(v.Now.Sub(f.Measured).Seconds()))
+		}
+		at := slices.IndexFunc(all, func(o frontState) bool { return o.label == one.label })
+		if at < 0 {
+			all = append(all, one)
+			continue
+		}
+		o := &all[at]
+		o.warnings += one.warnings
+		if o.age >= 0 && (one.age < 0 || one.age > o.age) {
+			o.age = one.age
+		}
+	}
+	return all
 }
 
 func frontLabel(domain string) string {

@@ -12,6 +12,7 @@ const secretLines = 1000
 type Port struct {
 	Name    string
 	Clients uint64
+	Limit   uint64 // of its own; 0 is none
 }
 
 // secretReasons are those for which a secret's limits refuse clients.

@@ -16,7 +16,7 @@ func TestSecrets(t *testing.T) {
 		Name: "bob", Clients: 2, Addresses: 3, Up: 10, Down: 20, AllUp: 100, AllDown: 200, Quota: 1000, Expires: time.Unix(1800000000, 0), Enabled: true,
 	}
 	u.Refused[codec.ReasonSecretClients] = 4
-	got := scrape(t, Snapshot{Loops: make([]Loop, 1), Secrets: []quota.Usage{{Name: "amy"}, u}, Ports: []Port{{"main", 7}}})
+	got := scrape(t, Snapshot{Loops: make([]Loop, 1), Secrets: []quota.Usage{{Name: "amy"}, u}, Ports: []Port{{Name: "main", Clients: 7}}})
 	for name, want := range map[string]string{
 		PortClients + `{port="main"}`: "7", SecretClients + `{secret="bob"}`: "2", SecretAddresses + `{secret="bob"}`: "3",
 		SecretBytes + `{secret="bob",direction="up"}`: "100", SecretBytes + `{secret="bob",direction="down"}`: "200",

@@ -113,6 +113,23 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
+// Ports may have different fronts for one domain: the page has one line for it, and the worst.
+func TestFrontsOfOneDomain(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	got := scrape(t, Snapshot{Now: now, Loops: make([]Loop, 1), Fronts: []scout.Status{
+		{Measured: now.Add(-time.Minute), Warnings: []string{"old"}}, {Measured: now.Add(-time.Hour)}, {Domain: "a.example", Measured: now},
+		{Domain: "a.example", Err: "gone"}, {Domain: "a.example", Measured: now},
+	}})
+	for name, want := range map[string]string{
+		FrontAge + `{front="default"}`: "3600", FrontMeasured + `{front="default"}`: "1", FrontWarnings + `{front="default"}`: "1",
+		FrontAge + `{front="a.example"}`: "-1", FrontMeasured + `{front="a.example"}`: "0", FrontWarnings + `{front="a.example"}`: "1",
+	} {
+		if got[name] != want {
+			t.Errorf("%s is %q, want %q", name, got[name], want)
+		}
+	}
+}
+
 func TestValues(t *testing.T) {
 	a := Loop{ClientsNow: 3, Accepted: 10, ClientUp: 1, ClientDown: 2, TelegramUp: 3, TelegramDown: 4, Dials: 5, Panics: 1}
 	a.Closed[codec.ReasonIdle] = 2
