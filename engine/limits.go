@@ -18,6 +18,8 @@ import (
 
 const limitsTime = 500 * time.Millisecond // between two writes of what secrets used; with the loops' 250 ms, kill -9 loses less than 1 s
 
+const retryTicks = 10 // limitsTimes between two tries to get a file that another process had
+
 // limits is what decides who may come in, shared by all loops.
 type limits struct {
 	// Fixed after New.
@@ -112,11 +114,15 @@ func (e *Engine) keepLimits() {
 	tick := time.NewTicker(limitsTime)
 	defer tick.Stop()
 	failed := false
-	for {
+	for n := 1; ; n++ {
 		select {
 		case <-e.quit:
 			return
 		case <-tick.C:
+		}
+		if n%retryTicks == 0 && e.ledger.Retry() {
+			e.log.Info("what secrets use is kept on disk from now on: the process that had the file is gone")
+			e.review()
 		}
 		if e.ledger.Look(unixNow()) {
 			e.review()

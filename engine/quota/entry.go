@@ -212,6 +212,19 @@ func (e *entry) leave(addr netip.Addr, now int64) {
 	s.until = now + e.window
 }
 
+// add takes what another process counted, unless that was in another month.
+func (e *entry) add(r record) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.dirty = true
+	if e.limits.Monthly && e.record.period != 0 && r.period != 0 && r.period != e.record.period {
+		return
+	}
+	e.record.up += r.up
+	e.record.down += r.down
+	e.record.period = max(e.record.period, r.period)
+}
+
 // carry counts bytes. Under mu.
 func (e *entry) carry(d direction, n uint64) {
 	if n == 0 {

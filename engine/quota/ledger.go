@@ -45,6 +45,7 @@ type Ledger struct {
 	saved map[string]record // from the file, until Configure asks for them
 	gone  []string          // names whose records are to be deleted
 	store *store            // nil keeps nothing
+	path  string            // of a file that another process had; empty when there is nothing to retry
 }
 
 // New returns a Ledger without secrets that keeps nothing on disk.

@@ -17,6 +17,7 @@ const (
 // Of the file.
 const (
 	lockTime = 500 * time.Millisecond // how long to wait for another process's lock
+	lockTry  = 10 * time.Millisecond  // the same for Retry
 	minFile  = 4 * 4096               // bytes of the smallest file that bbolt makes
 	maxName  = 255                    // bytes of a secret's name
 )

@@ -51,17 +51,18 @@ func Open(path string) (*Ledger, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return l, fmt.Errorf("quota: %w", err)
 	}
-	db, saved, err := load(path)
+	db, saved, err := load(path, lockTime)
 	damaged, bad := errors.AsType[*Damaged](err)
 	if bad {
 		damaged.Moved = fmt.Sprintf("%s.damaged-%d", path, time.Now().Unix())
 		if err := os.Rename(path, damaged.Moved); err != nil {
 			return l, errors.Join(damaged, err)
 		}
-		db, saved, err = load(path)
+		db, saved, err = load(path, lockTime)
 	}
 	switch {
 	case errors.Is(err, berrors.ErrTimeout):
+		l.path = path
 		return l, fmt.Errorf("%w (%s)", ErrLocked, path)
 	case err != nil:
 		return l, fmt.Errorf("quota: %w", err)
@@ -73,11 +74,38 @@ func Open(path string) (*Ledger, error) {
 	return l, nil
 }
 
+// Retry takes a file that another process had when it was opened, once that process is gone, and adds what it had counted: so a new
+// process can take over from one that drains. It reports whether it did.
+func (l *Ledger) Retry() bool {
+	l.mu.Lock()
+	path := l.path
+	l.mu.Unlock()
+	if path == "" {
+		return false
+	}
+	db, saved, err := load(path, lockTry)
+	if err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.store, l.path = &store{db}, ""
+	entries := *l.entries.Load()
+	for name, r := range saved {
+		if e := entries[name]; e != nil {
+			e.add(r)
+		} else {
+			l.gone = append(l.gone, name)
+		}
+	}
+	return true
+}
+
 // load opens the file and reads it. The error is a *Damaged when the content is at fault.
-func load(path string) (db *bbolt.DB, saved map[string]record, err error) {
+func load(path string, wait time.Duration) (db *bbolt.DB, saved map[string]record, err error) {
 	before, statErr := os.Stat(path)
 	err = guarded(func() (err error) {
-		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: lockTime, FreelistType: bbolt.FreelistMapType})
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: wait, FreelistType: bbolt.FreelistMapType})
 		return err
 	})
 	if err != nil {

@@ -87,8 +87,29 @@ func TestLocked(t *testing.T) {
 		t.Fatalf("a second opening: %v", err)
 	}
 	second.Configure(options, []Limits{{Name: "a"}})
-	newSide(second).admit(t, "a", "192.0.2.1")
-	if err := errors.Join(second.Flush(), second.Close(), first.Close()); err != nil {
+	s := newSide(second)
+	s.admit(t, "a", "192.0.2.1").send(100)
+	pass(settleTime+1, nil, s)
+	if second.Retry() || second.Flush() != nil {
+		t.Error("it has a file that another process has")
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if !second.Retry() || second.Retry() {
+		t.Error("it does not take the file, or takes it twice")
+	}
+	if u := usage(t, second, "a"); u.Up != 101 || u.AllUp != 100 {
+		t.Errorf("%d bytes of both, %d of this process; want 101 and 100", u.Up, u.AllUp)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	third := use(t, path, "a", 1)
+	if u := usage(t, third, "a"); u.Up != 102 {
+		t.Errorf("%d bytes in the file, want 102", u.Up)
+	}
+	if err := third.Close(); err != nil {
 		t.Error(err)
 	}
 }
