@@ -1,6 +1,7 @@
 // Command demo shows Epoxy at work on one machine, with no Telegram and no network: gotd's test server
 // plays the datacenter, Epoxy stands in front of it, directly and over links to a fake middle proxy, and gotd's client
-// comes through it with every kind of secret, as far as an encrypted call. It prints a table and exits with 1 when a
+// comes through it with every kind of secret, as far as an encrypted call; with fake TLS also while Epoxy answers as web servers
+// of several kinds do. It prints a table and exits with 1 when a
 // row failed.
 //
 // It is a module of its own so that the proxy's go.mod stays short.
@@ -66,7 +67,7 @@ func run(ctx context.Context, bin string, verbose bool) (failed int, err error) 
 		name string
 		play func(context.Context, *table, options, []byte) error
 	}{
-		{"gotd", gotdRows}, {"gotd-middle", gotdMiddleRows}, {"bench", benchRows}, {"bench-middle", benchMiddleRows},
+		{"gotd", gotdRows}, {"gotd-middle", gotdMiddleRows}, {"gotd-front", frontRows}, {"bench", benchRows}, {"bench-middle", benchMiddleRows},
 	} {
 		o.state = filepath.Join(dir, part.name)
 		if err := part.play(ctx, &rows, o, key); err != nil {
@@ -126,9 +127,12 @@ func secrets(key []byte) []kind {
 		{"classic, intermediate", prefixed(0xee, "")},
 		{"plain secret, padded", key},
 		{"secure (dd)", prefixed(0xdd, "")},
-		{"fake TLS (ee)", prefixed(0xee, domain)},
+		{tlsKind, prefixed(0xee, domain)},
 	}
 }
+
+// tlsKind is the name of the one kind that fronts matter to.
+const tlsKind = "fake TLS (ee)"
 
 // How Epoxy comes to the datacenter.
 const (

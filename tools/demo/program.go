@@ -23,12 +23,13 @@ const (
 
 // program is a started process and what it said.
 type program struct {
-	name string
-	addr string // where it listens
-	cmd  *exec.Cmd
-	log  lockedBuffer
-	done chan struct{} // closed when the process has ended
-	err  error         // how it ended; valid after done
+	name  string
+	addr  string // where it listens
+	admin string // where an Epoxy tells of itself
+	cmd   *exec.Cmd
+	log   lockedBuffer
+	done  chan struct{} // closed when the process has ended
+	err   error         // how it ended; valid after done
 }
 
 // start runs bin with args. The caller ends it with stop.
@@ -97,6 +98,7 @@ type options struct {
 	secret  string // 32 hexadecimal digits
 	dc      string // address of datacenter 2, in direct mode; else
 	middle  string // URL of what tells of the middle proxies
+	front   string // address of the web site for strangers; empty is none
 	verbose bool
 }
 
@@ -128,11 +130,14 @@ func startEpoxy(ctx context.Context, o options) (*program, error) {
 		"run", "--listen", listen, "--secret", o.secret, "--domain", domain, "--allow", "classic,secure,tls",
 		"--state-dir", o.state, "--admin", admin,
 	}, o.way()...)
+	if o.front != "" {
+		args = append(args, "--front", o.front)
+	}
 	p, err := start(filepath.Join(o.bin, "epoxy"), o.verbose, args...)
 	if err != nil {
 		return nil, err
 	}
-	p.addr = listen
+	p.addr, p.admin = listen, admin
 	ready := func(ctx context.Context) error {
 		_, err := get(ctx, "http://"+admin+"/readyz")
 		return err
