@@ -7,6 +7,7 @@ import (
 
 	"epoxy/engine/config"
 	"epoxy/engine/lists"
+	"epoxy/engine/logs"
 )
 
 // watched is a set of lists and what keeps it up to date.
@@ -21,7 +22,7 @@ func (e *Engine) newLists(set *config.Settings) (*watched, error) {
 	if len(set.Lists) == 0 {
 		return &watched{}, nil
 	}
-	s, err := lists.New(lists.Options{Lists: set.Lists, StateDir: set.StateDir, Interval: set.ListRefresh, Log: e.log})
+	s, err := lists.New(lists.Options{Lists: set.Lists, StateDir: set.StateDir, Interval: set.ListRefresh, Log: e.part(logs.Lists)})
 	if err != nil {
 		return nil, fmt.Errorf("engine: --list: %w", err)
 	}

@@ -57,7 +57,7 @@ func (n *notifier) send(message string) {
 		if err != nil {
 			return err
 		}
-		defer c.Close()
+		defer func() { _ = c.Close() }()
 		_ = c.SetWriteDeadline(time.Now().Add(notifyTimeout)) // Write says what is wrong
 		_, err = c.Write([]byte(message))
 		return err

@@ -10,6 +10,7 @@ import (
 	"epoxy/codec/secret"
 	"epoxy/engine/admin"
 	"epoxy/engine/config"
+	"epoxy/engine/logs"
 	"epoxy/engine/stats"
 )
 
@@ -147,7 +148,7 @@ func (a *app) openDoor(s *config.Settings, e proxy, o *operator, log *slog.Logge
 	}
 	exporter := stats.NewExporter(e, a.build)
 	server, err := admin.New(admin.Options{
-		Addr: s.Admin.String(), Healthy: e.Healthy, Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Log: log,
+		Addr: s.Admin.String(), Healthy: e.Healthy, Ready: e.Ready, Metrics: exporter.Write, Stats: exporter.Stats, Log: logs.Of(log, logs.Admin),
 		Strangers: e.Strangers, Status: a.looker(e, exporter, o), Control: o, Token: string(s.AdminToken), Mode: s.AdminMode,
 	})
 	if err != nil {
@@ -163,7 +164,7 @@ func (d *opened) serve(log *slog.Logger) {
 	}
 	d.served.Go(func() {
 		if err := d.server.Serve(); err != nil {
-			log.Error("the operator's door closed", slog.Any("error", err))
+			logs.Of(log, logs.Admin).Error("the operator's door closed", slog.Any("error", err))
 		}
 	})
 }

@@ -85,7 +85,7 @@ func claim(dir string, id *identity) error {
 	if err != nil {
 		return fmt.Errorf("--state-dir: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	info, err := root.Stat(".")
 	if err != nil {
 		return fmt.Errorf("--state-dir: %w", err)
