@@ -203,3 +203,15 @@ func wantEnd(t testing.TB, c *client) {
 		t.Fatal("the connection stays open")
 	}
 }
+
+// wantClosed waits until nobody listens at an address.
+func wantClosed(t testing.TB, addr string) {
+	t.Helper()
+	eventually(t, func() bool {
+		c, err := net.Dial("tcp", addr)
+		if err == nil {
+			_ = c.Close()
+		}
+		return err != nil
+	}, func() string { return addr + " is still open" })
+}

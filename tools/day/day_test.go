@@ -305,13 +305,7 @@ func (d *shift) level(t *testing.T) {
 func (d *shift) drain(t *testing.T) {
 	d.p.do(t, "drain", "--time", "1h")
 	for _, addr := range []string{d.web, d.old, d.new} {
-		eventually(t, func() bool {
-			c, err := net.Dial("tcp", addr)
-			if err == nil {
-				_ = c.Close()
-			}
-			return err != nil
-		}, func() string { return addr + " is still open" })
+		wantClosed(t, addr)
 	}
 	eventually(t, func() bool { st := d.p.status(t); return st.Draining && st.Clients.Now == 1 }, func() string {
 		return fmt.Sprintf("while it drains the status is %+v", d.p.status(t).Clients)
