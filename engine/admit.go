@@ -72,11 +72,34 @@ type door struct {
 	loop   *loop
 }
 
-// pass is what a client holds that was let in.
+// pass is what a client holds that was let in, and of which something is counted that others do not share.
 type pass struct {
 	session.Pass
 	addr   netip.Addr
 	ticket policy.Ticket
+}
+
+// Release takes back what a client held.
+func (p *pass) Release(s *session.Session) {
+	p.ticket.Release()
+	p.Account.Leave(p.addr, s)
+}
+
+// common is the pass of all clients of a secret on a loop of whom nothing but their number is counted.
+type common struct{ session.Pass }
+
+// Release takes back what a client held.
+func (c *common) Release(s *session.Session) { c.Account.Leave(netip.Addr{}, s) }
+
+// commonOf returns the common pass of a.
+func commonOf(a *quota.Account) *session.Pass {
+	c, ok := a.Common.(*common)
+	if !ok {
+		c = &common{}
+		c.Pass = session.Pass{Account: a, Owner: c}
+		a.Common = c
+	}
+	return &c.Pass
 }
 
 // Admit lets a client in when lists, its secret, all rules and the secret's limits agree. The ledger comes last, because what it took
@@ -89,27 +112,25 @@ func (d *door) Admit(v session.Visitor) (*session.Pass, codec.Reason) {
 	if why := d.loop.till.Check(name); why != codec.ReasonNone {
 		return nil, why
 	}
-	p := &pass{addr: addr}
+	var ticket policy.Ticket
 	if v.Port.Rules != nil {
-		ticket, refusal := e.limiter.Admit(v.Port.Rules, &policy.Client{Port: v.Port.Name, IP: addr, Domain: string(v.Domain), Secret: name})
+		var refusal *policy.Refusal
+		ticket, refusal = e.limiter.Admit(v.Port.Rules, &policy.Client{Port: v.Port.Name, IP: addr, Domain: string(v.Domain), Secret: name})
 		if refusal != nil {
 			return nil, codec.ReasonPolicy
 		}
-		p.ticket = ticket
 	}
-	account, why := d.loop.till.Admit(name, addr)
+	account, counted, why := d.loop.till.Admit(name, addr)
 	if why != codec.ReasonNone {
-		p.ticket.Release()
+		ticket.Release()
 		return nil, why
 	}
+	if ticket == (policy.Ticket{}) && !counted.IsValid() {
+		return commonOf(account), codec.ReasonNone
+	}
+	p := &pass{addr: counted, ticket: ticket}
 	p.Pass = session.Pass{Account: account, Owner: p}
 	return &p.Pass, codec.ReasonNone
-}
-
-// Release takes back what a client held.
-func (p *pass) Release(s *session.Session) {
-	p.ticket.Release()
-	p.Account.Leave(p.addr, s)
 }
 
 // sweep ends the clients whose secret's time is over. On the loop.

@@ -204,7 +204,7 @@ func (e *Engine) addLoop(i, cpu int) error {
 	l.till = quota.NewTill(e.ledger, r, l.sweep)
 	l.env.Admit = &door{e, l}
 	say := &lines{engine: e, reactor: r, log: e.part(logs.Session), loop: i}
-	l.env.Ended = say.ended
+	l.env.Ended, l.env.Remember = say.ended, say.on
 	l.env.Strangers = func(why codec.Reason, p []byte) { say.stranger(why, l.strangers.Note(why, p, r.Now())) }
 	e.loops = append(e.loops, l)
 	return nil

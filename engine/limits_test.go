@@ -54,7 +54,9 @@ func TestNoAllocationsOverTCP(t *testing.T) {
 		t.Skip("the race detector allocates by itself; the run without it checks this")
 	}
 	for _, w := range []way{ways[2], ways[3]} {
-		h := start(t, settings(rawEcho(t)))
+		set := settings(rawEcho(t))
+		set.Memory = 1 << 30 // an automatic limit is looked up every second, which allocates
+		h := start(t, set)
 		c := dial(t, h.addr, w, 2)
 		p := frame.Append(nil, c.tag, make([]byte, 200), nil)
 		if c.proto == codec.TLS {
@@ -70,22 +72,35 @@ func TestNoAllocationsOverTCP(t *testing.T) {
 			t.Fatal(err)
 		}
 		const messages = 5000
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		for range messages {
+		wantFew(t, w, messages, func() {
 			if _, err := c.Write(p); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := io.ReadFull(c, back); err != nil {
 				t.Fatal(err)
 			}
+		})
+	}
+}
+
+// wantFew fails when one message makes allocations, of the whole process. What the process does by the clock allocates a
+// little too, so the best of some tries counts: what a message allocates is in each of them.
+func wantFew(t *testing.T, w way, messages int, one func()) {
+	t.Helper()
+	best := ^uint64(0)
+	for range 5 {
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for range messages {
+			one()
 		}
 		runtime.ReadMemStats(&after)
-		if n := after.Mallocs - before.Mallocs; n > messages/100 {
-			t.Errorf("%v: %d allocations for %d messages", w, n, messages)
+		if best = min(best, after.Mallocs-before.Mallocs); best <= uint64(messages/100) {
+			return
 		}
 	}
+	t.Errorf("%v: %d allocations for %d messages", w, best, messages)
 }
 
 // childLimit is how many descriptors the child of TestDescriptorLimit may have.

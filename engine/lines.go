@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"log/slog"
-	"net/netip"
 
 	"epoxy/codec"
 	"epoxy/engine/config"
@@ -37,7 +36,7 @@ func (l *lines) ended(s *session.Session, why codec.Reason) {
 	}
 	attrs := [10]slog.Attr{
 		slog.Int("loop", l.loop), slog.String("port", s.Port().Name), slog.String("reason", why.String()),
-		slog.Any("client", logs.Client{Addr: clientOf(s), Full: l.engine.set().LogAddresses == config.AddressesFull}), slog.Uint64("dropped_lines", dropped),
+		slog.Any("client", logs.Client{Addr: s.Client().Addr(), Full: l.engine.set().LogAddresses == config.AddressesFull}), slog.Uint64("dropped_lines", dropped),
 	}
 	n := 5
 	if secret := s.Secret(); secret != nil {
@@ -64,17 +63,12 @@ func (l *lines) stranger(why codec.Reason, kind strangers.Kind) {
 		slog.String("reason", why.String()), slog.String("kind", kind.String()), slog.Uint64("dropped_lines", dropped))
 }
 
-// clientOf returns the address of a session's client: a socket that was reset knows it no more.
-func clientOf(s *session.Session) netip.Addr {
-	if p, ok := s.Holder().(*pass); ok {
-		return p.addr
-	}
-	return s.Client().Addr()
-}
+// on reports whether lines are written at all.
+func (l *lines) on() bool { return l.log.Enabled(context.Background(), slog.LevelDebug) }
 
 // may reports whether a line may be written now, and how many were not since the last one.
 func (l *lines) may() (dropped uint64, ok bool) {
-	if !l.log.Enabled(context.Background(), slog.LevelDebug) {
+	if !l.on() {
 		return 0, false
 	}
 	return l.sample.Take(l.reactor.Now(), l.engine.set().LogSample)

@@ -42,7 +42,7 @@ func (h *house) usage(t *testing.T, name string) quota.Usage {
 // A secret's limit of clients is exact, however many come at once on two loops.
 func TestSecretMaxClients(t *testing.T) {
 	const most, come = 5, 40
-	h := limited(t, func(s *config.Settings) { s.Secrets[0].MaxClients = most })
+	h := limited(t, func(s *config.Settings) { s.Secrets[0].MaxClients, s.Secrets[0].MaxAddresses = most, 1 })
 	var served atomic.Int64
 	var all sync.WaitGroup
 	clients := make([]*client, come)

@@ -56,7 +56,7 @@ type Secret struct {
 	State          string    `json:"state"` // on, off, expired or quota
 	Clients        uint64    `json:"clients"`
 	MaxClients     uint64    `json:"max_clients"` // 0 is no limit, here and below
-	Addresses      uint64    `json:"addresses"`   // unique ones
+	Addresses      uint64    `json:"addresses"`   // unique ones, where they are limited
 	MaxAddresses   uint64    `json:"max_addresses"`
 	Handshakes     uint64    `json:"handshakes"`
 	UpBytes        uint64    `json:"up_bytes"` // from its clients

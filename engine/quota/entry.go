@@ -135,10 +135,13 @@ func (e *entry) end(now, unix int64) (codec.Reason, int64) {
 	return why, e.since + e.drain
 }
 
-// admit lets one client in, or says why not.
-func (e *entry) admit(addr netip.Addr, now, unix int64) codec.Reason {
+// admit lets one client in, or says why not. It returns the address that it counted, invalid when addresses are not limited.
+func (e *entry) admit(addr netip.Addr, now, unix int64) (netip.Addr, codec.Reason) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if e.limits.MaxAddresses == 0 {
+		addr = netip.Addr{}
+	}
 	why := e.judge(unix)
 	if why == codec.ReasonNone && e.limits.MaxClients > 0 && e.clients >= e.limits.MaxClients {
 		why = codec.ReasonSecretClients
@@ -148,17 +151,17 @@ func (e *entry) admit(addr netip.Addr, now, unix int64) codec.Reason {
 	}
 	if why != codec.ReasonNone {
 		e.refused[why]++
-		return why
+		return netip.Addr{}, why
 	}
 	e.clients++
 	e.let++
-	return why
+	return addr, why
 }
 
 // stand counts a client at a place when there is room. Under mu.
 func (e *entry) stand(p place, now int64) bool {
 	s := e.places[p]
-	if most := e.limits.MaxAddresses; most > 0 && (s == nil || s.clients == 0 && s.until <= now) {
+	if most := e.limits.MaxAddresses; s == nil || s.clients == 0 && s.until <= now {
 		if len(e.places) >= most {
 			e.sweep(now)
 			s = e.places[p]

@@ -18,8 +18,9 @@ var options = Options{AddressWindow: time.Minute, Drain: 10 * time.Second}
 // app is a client that sends and receives as much as it may.
 type app struct {
 	account  *Account
-	from     netip.Addr
-	up, down bool // rests
+	from     netip.Addr // what Admit counted
+	place    string     // where it came from, of the model
+	up, down bool       // rests
 	gone     bool
 }
 
@@ -73,18 +74,18 @@ func (s *side) leave(p *app) {
 // admit lets one in or fails the test.
 func (s *side) admit(t testing.TB, name, from string) *app {
 	t.Helper()
-	a, why := s.till.Admit(name, addr(from))
+	a, counted, why := s.till.Admit(name, addr(from))
 	if why != codec.ReasonNone {
 		t.Fatalf("%s from %s is refused: %v", name, from, why)
 	}
-	p := &app{account: a, from: addr(from)}
+	p := &app{account: a, from: counted}
 	s.apps = append(s.apps, p)
 	return p
 }
 
 func (s *side) wantRefused(t testing.TB, name, from string, want codec.Reason) {
 	t.Helper()
-	if _, why := s.till.Admit(name, addr(from)); why != want {
+	if _, _, why := s.till.Admit(name, addr(from)); why != want {
 		t.Fatalf("%s from %s gets %v, want %v", name, from, why, want)
 	}
 }

@@ -105,12 +105,12 @@ func TestLedgerIsTheModel(t *testing.T) {
 			case 0:
 				from := fmt.Sprintf("192.0.2.%d", rapid.IntRange(1, 5).Draw(t, "from"))
 				want := m.admit(from, s.loop.Clock)
-				a, why := s.till.Admit("a", addr(from))
+				a, counted, why := s.till.Admit("a", addr(from))
 				if why != want {
 					t.Fatalf("from %s: %v, want %v", from, why, want)
 				}
 				if why == codec.ReasonNone {
-					s.apps = append(s.apps, &app{account: a, from: addr(from)})
+					s.apps = append(s.apps, &app{account: a, from: counted, place: from})
 				}
 			case 1:
 				if len(s.apps) == 0 {
@@ -120,8 +120,8 @@ func TestLedgerIsTheModel(t *testing.T) {
 				p := s.apps[i]
 				s.apps = append(s.apps[:i], s.apps[i+1:]...)
 				s.leave(p)
-				if m.live[p.from.String()]--; m.live[p.from.String()] == 0 {
-					m.until[p.from.String()] = s.loop.Clock + 60_000
+				if m.live[p.place]--; m.live[p.place] == 0 {
+					m.until[p.place] = s.loop.Clock + 60_000
 				}
 			case 2:
 				ms := int64(rapid.IntRange(0, 70_000).Draw(t, "ms"))
@@ -151,11 +151,11 @@ func TestLoopsAtOnce(t *testing.T) {
 				pass(1, nil, s)
 				from := fmt.Sprintf("192.0.2.%d", random.IntN(places)) // no more than may be
 				name := []string{"a", "b"}[random.IntN(2)]
-				if a, why := s.till.Admit(name, addr(from)); why == codec.ReasonNone {
+				if a, counted, why := s.till.Admit(name, addr(from)); why == codec.ReasonNone {
 					if name == "a" && live.Add(1) > most {
 						t.Errorf("more than %d clients", most)
 					}
-					s.apps = append(s.apps, &app{account: a, from: addr(from)})
+					s.apps = append(s.apps, &app{account: a, from: counted})
 				}
 				for _, p := range s.apps {
 					n := p.send(random.IntN(5000))

@@ -37,6 +37,7 @@ func NewTill(l *Ledger, loop upstream.Loop, sweep func()) *Till {
 // Account is one secret on one loop. The Meters are for its clients to write.
 type Account struct {
 	Up, Down Meter
+	Common   any // of whoever lets clients in: what those with nothing of their own share
 
 	till    *Till
 	entry   *entry
@@ -58,14 +59,15 @@ type Meter struct {
 }
 
 // Admit lets a client in that showed the secret called name, or says why not. Leave of the Account gives back
-// what it took.
-func (t *Till) Admit(name string, addr netip.Addr) (*Account, codec.Reason) {
+// what it took, with the address returned here: it is invalid where addresses are not limited, and then nobody has to remember it.
+func (t *Till) Admit(name string, addr netip.Addr) (*Account, netip.Addr, codec.Reason) {
 	e := t.ledger.get(name)
 	if e == nil {
-		return nil, codec.ReasonSecretRemoved
+		return nil, netip.Addr{}, codec.ReasonSecretRemoved
 	}
-	if why := e.admit(addr, t.loop.Now(), t.loop.Unix()); why != codec.ReasonNone {
-		return nil, why
+	counted, why := e.admit(addr, t.loop.Now(), t.loop.Unix())
+	if why != codec.ReasonNone {
+		return nil, netip.Addr{}, why
 	}
 	a := t.accounts[e]
 	if a == nil {
@@ -73,7 +75,7 @@ func (t *Till) Admit(name string, addr netip.Addr) (*Account, codec.Reason) {
 		t.accounts[e] = a
 	}
 	a.clients++
-	return a, codec.ReasonNone
+	return a, counted, codec.ReasonNone
 }
 
 // Check says why a client with the secret called name would not be let in whatever else holds. It takes nothing.
@@ -91,7 +93,7 @@ func (t *Till) Check(name string) codec.Reason {
 	return why
 }
 
-// Leave takes a client back that came from addr. It no longer rests.
+// Leave takes a client back; addr is what Admit returned. It no longer rests.
 func (a *Account) Leave(addr netip.Addr, who Rester) {
 	a.Up.forget(who)
 	a.Down.forget(who)

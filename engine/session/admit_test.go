@@ -26,7 +26,7 @@ func (u *usher) Admit(v Visitor) (*Pass, codec.Reason) {
 	if u.refuse != codec.ReasonNone {
 		return nil, u.refuse
 	}
-	a, why := u.till.Admit(v.Secret.Name, v.Client.Addr())
+	a, _, why := u.till.Admit(v.Secret.Name, v.Client.Addr())
 	if why != codec.ReasonNone {
 		return nil, why
 	}

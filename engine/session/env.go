@@ -19,6 +19,10 @@ type Env struct {
 	// is nothing.
 	Ended func(s *Session, why codec.Reason)
 
+	// Remember reports whether Ended wants to know the client of a socket that was reset, which then takes 80 bytes a session;
+	// nil is no.
+	Remember func() bool
+
 	// Admit is asked about every opening with a good secret; nil lets everybody in.
 	Admit Admission
 

@@ -89,6 +89,9 @@ func New(port *Port, socket upstream.Socket, peer netip.AddrPort) *Session {
 	if port.ProxyHeader {
 		socket.SetTimer(now + port.Timing.ProxyHeader)
 	} else {
+		if ask := port.env.Remember; ask != nil && ask() {
+			s.extras().client = peer
+		}
 		s.begin(now)
 	}
 	port.env.Count.Accepted++

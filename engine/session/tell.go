@@ -18,14 +18,6 @@ func (s *Session) Protocol() codec.Protocol { return s.proto }
 // DC returns the datacenter that the client asked for, 0 before it did.
 func (s *Session) DC() codec.DC { return s.dc }
 
-// Holder returns who takes the client's Pass back, nil for nobody.
-func (s *Session) Holder() Releaser {
-	if s.pass == nil {
-		return nil
-	}
-	return s.pass.Owner
-}
-
 // Since returns the loop time in ms when the client's stream was opened, 0 before.
 func (s *Session) Since() int64 {
 	if s.state != Relay {
