@@ -44,15 +44,9 @@ func (e *Exporter) collect(page *bytes.Buffer) {
 	defer e.mu.Unlock()
 	v := e.look()
 	for _, f := range families() {
-		page.WriteString("# HELP " + f.name + " " + f.help + "\n# TYPE " + f.name + " " + string(f.kind) + "\n")
+		page.WriteString("# HELP " + f.name + " " + f.help + "\n# TYPE " + f.name + " " + f.kind.String() + "\n")
 		f.write(&v, func(value uint64, labels ...string) {
-			page.WriteString(f.name + braces(labels) + " ")
-			if f.kind == gauge {
-				page.WriteString(strconv.FormatInt(int64(value), 10)) // some are below zero
-			} else {
-				page.WriteString(strconv.FormatUint(value, 10))
-			}
-			page.WriteByte('\n')
+			page.WriteString(f.name + braces(labels) + " " + f.kind.text(value) + "\n")
 		})
 	}
 }

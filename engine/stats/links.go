@@ -54,7 +54,7 @@ func linkFamilies() []family {
 			{"lost", func(m *Middle) uint64 { return m.Ended[codec.ReasonLinkDead] }},
 			{"received", func(m *Middle) uint64 { return m.PingsIn }},
 		})},
-		{LinkRTT, gauge, "Round trip of the last answered ping, the longest of all loops, by datacenter.", byDC(func(dc *DC) uint64 { return uint64(dc.Middle.RTT) })},
+		{LinkRTT, millis, "Round trip of the last answered ping, the longest of all loops, by datacenter.", byDC(func(dc *DC) uint64 { return uint64(dc.Middle.RTT) })},
 		{LinkPauses, counter, "Times that somebody rested: a client for its link, or links for the loop's memory.", ofMiddleBy("who", []labelled{
 			{"client", func(m *Middle) uint64 { return m.Stalled }},
 			{"links", func(m *Middle) uint64 { return m.LinkPauses }},

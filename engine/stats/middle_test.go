@@ -133,7 +133,7 @@ func TestLinkValues(t *testing.T) {
 		LinkDials: "6", LinkPackets + `{direction="up"}`: "10", LinkDropped + `{cause="packet_shape"}`: "1",
 		LinksFailed + `{reason="link_mute"}`: "2", LinksEnded + `{reason="link_dead"}`: "1", LinkPings + `{event="lost"}`: "1",
 		LinksRefused + `{code="` + rpc.RefusedPacket.String() + `"}`: "3", Migrated + `{outcome="moved"}`: "8", LinkPauses + `{who="client"}`: "6",
-		MiddleQueued + `{loop="0"}`: "7", Links + `{dc="2",state="ready"}`: "3", Links + `{dc="2",state="nonce"}`: "1", LinkRTT + `{dc="2"}`: "40",
+		MiddleQueued + `{loop="0"}`: "7", Links + `{dc="2",state="ready"}`: "3", Links + `{dc="2",state="nonce"}`: "1", LinkRTT + `{dc="2"}`: "0.04",
 		Streams + `{upstream="middle",dc="2"}`: "900", Opened + `{upstream="middle",dc="2"}`: "1000",
 		Ways + `{upstream="middle",dc="2"}`: "1", Ways + `{upstream="direct",dc="2"}`: "1",
 		TagSet: "1", TagActive: "1", ClockSkew + `{source="http"}`: "-7", ClockSkew + `{source="middle"}`: "31", SecretForced: "4",

@@ -84,7 +84,7 @@ const (
 	LinkDropped  = "epoxy_link_packets_dropped_total"
 	QuickAcks    = "epoxy_link_quick_acks_total"
 	LinkPings    = "epoxy_link_pings_total"
-	LinkRTT      = "epoxy_link_rtt_milliseconds"
+	LinkRTT      = "epoxy_link_rtt_seconds"
 	LinkPauses   = "epoxy_link_pauses_total"
 	MiddleQueued = "epoxy_middle_queued_bytes"
 	Migrated     = "epoxy_streams_migrated_total"
@@ -102,13 +102,34 @@ const (
 	ClockSkew     = "epoxy_clock_skew_seconds"
 )
 
-// kind is the type that Prometheus text declares.
-type kind string
+// kind says how values are written.
+type kind uint8
 
 const (
-	counter kind = "counter"
-	gauge   kind = "gauge"
+	counter kind = iota
+	gauge
+	millis // a gauge of seconds whose values are given in milliseconds
 )
+
+// String returns the type that Prometheus text declares.
+func (k kind) String() string {
+	if k == counter {
+		return "counter"
+	}
+	return "gauge"
+}
+
+// text returns a value as the page has it.
+func (k kind) text(value uint64) string {
+	switch k {
+	case gauge:
+		return strconv.FormatInt(int64(value), 10) // some are below zero
+	case millis:
+		return strconv.FormatFloat(float64(value)/1000, 'f', -1, 64)
+	case counter:
+	}
+	return strconv.FormatUint(value, 10)
+}
 
 // family is one metric: what the page says of it once, and how its lines come out of a view.
 type family struct {
