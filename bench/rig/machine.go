@@ -81,7 +81,7 @@ func commit() string {
 		}
 	}
 	if revision == "" {
-		if out, err := exec.Command("git", "rev-parse", "--short", "HEAD").Output(); err == nil {
+		if out, err := exec.Command("git", "describe", "--always", "--dirty=+", "--exclude=*").Output(); err == nil {
 			return strings.TrimSpace(string(out))
 		}
 		return "unknown"

@@ -39,9 +39,9 @@ type Proxy struct {
 	Metrics string   `json:"metrics,omitempty"` // URL, of a proxy in Go
 }
 
-// The key and the domain of our own proxies, which nobody but this machine ever uses.
+// Key is the secret of our own proxies, domain its site; nobody but this machine ever uses them.
 const (
-	key    = "7f0c5a3e9d1b48e26a4f8c0d2e6b9a13"
+	Key    = "7f0c5a3e9d1b48e26a4f8c0d2e6b9a13"
 	domain = "www.example.com"
 )
 
@@ -75,8 +75,8 @@ func (r *Rig) StartTelegram(ctx context.Context, more ...string) (*Telegram, err
 	return t, nil
 }
 
-// EpoxyProxy returns Epoxy in a mode, with more flags, at a free address, in front of t.
-func (r *Rig) EpoxyProxy(mode Mode, t *Telegram, more ...string) (*Proxy, error) {
+// EpoxyProxy returns Epoxy in a mode at a free address in front of t. flags say at least that Key is a secret.
+func (r *Rig) EpoxyProxy(mode Mode, t *Telegram, flags ...string) (*Proxy, error) {
 	at, err := FreeAddr()
 	if err != nil {
 		return nil, err
@@ -87,7 +87,7 @@ func (r *Rig) EpoxyProxy(mode Mode, t *Telegram, more ...string) (*Proxy, error)
 	}
 	name := "epoxy-" + string(mode)
 	argv := []string{
-		r.Epoxy, "run", "--listen", at, "--secret", key, "--domain", domain, "--allow", "classic,secure,tls",
+		r.Epoxy, "run", "--listen", at, "--domain", domain, "--allow", "classic,secure,tls",
 		"--admin", admin, "--drain", "0s", "--state-dir", filepath.Join(r.Dir, name+".state"), "--upstream", string(mode),
 	}
 	if mode == Middle {
@@ -97,8 +97,8 @@ func (r *Rig) EpoxyProxy(mode Mode, t *Telegram, more ...string) (*Proxy, error)
 		argv = append(argv, "--dc", "2="+t.DC)
 	}
 	return &Proxy{
-		Name: name, Mode: mode, Argv: append(argv, more...), Addr: at,
-		Secret: "ee" + key + hex.EncodeToString([]byte(domain)), Metrics: "http://" + admin + "/metrics",
+		Name: name, Mode: mode, Argv: append(argv, flags...), Addr: at,
+		Secret: "ee" + Key + hex.EncodeToString([]byte(domain)), Metrics: "http://" + admin + "/metrics",
 	}, nil
 }
 

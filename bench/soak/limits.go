@@ -1,0 +1,23 @@
+package soak
+
+import "time"
+
+// Ours.
+const (
+	linkLife    = "2s-10s" // of the middle proxies' links
+	sampleCount = 600      // in a soak, as far as sampleStep allows
+	sampleStep  = time.Second
+	reloadStep  = 3 * time.Second
+	restTime    = 40 * time.Second // for the last clients to leave: longer than a stall's
+	// spareFDs and spareGoroutines are what a proxy may hold more at the end than at the start: links and what dials them.
+	spareFDs        = 16
+	spareGoroutines = 16
+	// A median of memory may grow by a part and by growBytes from the second quarter to the last: a collector's whims.
+	growShare = 5
+	growBytes = 16 << 20
+	// linearShare is how much more a client may cost in the second half of Density than in all of it, in parts of a hundred,
+	// linearBytes the bytes on top, and judgedFrom the clients from which on it is judged.
+	linearShare = 125
+	linearBytes = 64
+	judgedFrom  = 10_000
+)
