@@ -173,7 +173,11 @@ func (p *proxy) numbers(t testing.TB, path, between string) map[string]float64 {
 	for line := range strings.Lines(page) {
 		line = strings.TrimSpace(line)
 		at := strings.LastIndex(line, between)
-		if at < 0 || line[0] == '#' {
+		if line[0] == '#' {
+			continue
+		}
+		if at < 1 {
+			t.Errorf("%s has %q, which is no name and value", path, line)
 			continue
 		}
 		if n, err := strconv.ParseFloat(line[at+len(between):], 64); err == nil {
