@@ -14,7 +14,7 @@ RACE     := $(if $(CC_FOUND),-race)
 NESTED := $(filter-out tools/lint tools/demo,$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod bench/*/go.mod)))
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke allocs density soak fuzz fuzz-smoke pgo docs clean
+.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke allocs compare density soak fuzz fuzz-smoke pgo docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,16 @@ bench-smoke: need-go # each benchmark once; those of the packet path some hundre
 
 allocs: need-go
 	go run ./tools/allocs
+
+compare: build ## Epoxy, haproxy and a bare relay side by side, most of an hour (ARGS='--runs 1')
+	bin/epoxy-bench compare $(ARGS)
+
+density: build ## as many idle clients as there is room for (N=100000), in a guest kernel where descriptors do not suffice
+	@bench/density.sh $(N)
+
+DURATION ?= 30m
+soak: build ## everything at once for half an hour (DURATION=30m): flat memory and descriptors, no lost byte
+	bin/epoxy-bench soak --duration $(DURATION) --json bin/soak.json
 
 fuzz: need-go ## every fuzz target, FUZZTIME=30s each, with the total of executions
 	@FUZZTIME=$(FUZZTIME) tools/fuzz.sh

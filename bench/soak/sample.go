@@ -22,6 +22,7 @@ type Sample struct {
 	Goroutines int   `json:"goroutines"`
 	Clients    int   `json:"clients"`
 	Panics     int   `json:"panics"`
+	LinksEnded int   `json:"links_ended"`
 }
 
 func (s *soaked) sample(ctx context.Context) (Sample, error) {
@@ -36,6 +37,7 @@ func (s *soaked) sample(ctx context.Context) (Sample, error) {
 	return Sample{
 		Unix: time.Now().Unix(), RSS: u.RSS, Heap: int64(page["go_memstats_heap_inuse_bytes"]), FDs: u.FDs,
 		Goroutines: int(page["go_goroutines"]), Clients: int(total(page, "epoxy_clients")), Panics: int(total(page, "epoxy_panics_total")),
+		LinksEnded: int(total(page, "epoxy_links_ended_total")),
 	}, nil
 }
 
@@ -98,6 +100,7 @@ func (s *soaked) judge() (faults []string) {
 	fault(err != nil, "no log: %v", err)
 	fault(strings.Contains(string(log), "reload failed"), "a reload failed, see its log")
 	fault(o.Reloads > 0 && strings.Count(string(log), "msg=reloaded") < o.Reloads/2, "%d reloads were asked for, %d took place", o.Reloads, strings.Count(string(log), "msg=reloaded"))
+	fault(!s.clean && o.After.LinksEnded == 0, "no link ever died")
 	fault(o.After.Panics > 0, "%d panics", o.After.Panics)
 	fault(o.After.Clients != 0, "%d clients are left though all have gone", o.After.Clients)
 	fault(o.After.FDs > o.Before.FDs+spareFDs, "descriptors: %d before, %d after", o.Before.FDs, o.After.FDs)
