@@ -102,7 +102,7 @@ func (d *shift) start(t *testing.T) {
 		t.Errorf("%d connections to the datacenter", seen.Accepted)
 	}
 	st := d.p.status(t)
-	if !st.Ready || st.Draining || len(st.Clients.Ports) != 2 || len(st.Fronts) != 1 {
+	if !st.Ready || st.Draining || len(st.Clients.Ports) != 2 || st.Clients.Ports[1].Limit != 1000 || len(st.Fronts) != 1 {
 		t.Errorf("status %+v", st)
 	}
 }
