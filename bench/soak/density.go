@@ -116,18 +116,19 @@ func (r *DensityReport) read(report *load.Report) {
 		r.Faults = append(r.Faults, fmt.Sprintf("%d of %d clients answered after the hold", r.Answers, r.Clients))
 	}
 	if len(r.Held) > 2 && r.Clients >= judgedFrom {
-		whole, late := r.growth()
-		if late > whole*linearShare/100+linearBytes {
-			r.Faults = append(r.Faults, fmt.Sprintf("growth is not linear: %.0f B a client over all, %.0f B in the second half", whole, late))
+		early, late, clients := r.growth()
+		if late > early*linearShare/100+linearSpare/clients {
+			r.Faults = append(r.Faults, fmt.Sprintf("growth is not linear: %.0f B a client in the first half, %.0f B in the second", early, late))
 		}
 	}
 }
 
-// growth is the resident bytes of one client more, from the first step on and from the middle one on.
-func (r *DensityReport) growth() (whole, late float64) {
+// growth is the resident bytes of one client more, from the first step to the middle one and from there to the last, and how many
+// clients came in the latter.
+func (r *DensityReport) growth() (early, late, clients float64) {
 	per := func(a, b Held) float64 { return float64(b.RSS-a.RSS) / float64(max(1, b.Clients-a.Clients)) }
-	last := r.Held[len(r.Held)-1]
-	return per(r.Held[0], last), per(r.Held[(len(r.Held)-1)/2], last)
+	middle, last := r.Held[(len(r.Held)-1)/2], r.Held[len(r.Held)-1]
+	return per(r.Held[0], middle), per(middle, last), float64(max(1, last.Clients-middle.Clients))
 }
 
 // Print writes the table and the verdict.
@@ -139,8 +140,8 @@ func (r *DensityReport) Print(w io.Writer) {
 	}
 	_ = t.Flush()
 	if len(r.Held) > 2 {
-		whole, late := r.growth()
-		fmt.Fprintf(w, "one client more: %.0f B of RSS, %.0f B in the second half\n", whole, late)
+		early, late, _ := r.growth()
+		fmt.Fprintf(w, "one client more: %.0f B of RSS in the first half, %.0f B in the second\n", early, late)
 	}
 	if r.Clients < judgedFrom {
 		fmt.Fprintf(w, "too few clients to judge growth: that takes %d\n", judgedFrom)

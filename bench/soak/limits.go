@@ -15,9 +15,10 @@ const (
 	// A median of memory may grow by a part and by growBytes from the second quarter to the last: a collector's whims.
 	growShare = 5
 	growBytes = 16 << 20
-	// linearShare is how much more a client may cost in the second half of Density than in all of it, in parts of a hundred,
-	// linearBytes the bytes on top, and judgedFrom the clients from which on it is judged.
+	// linearShare is what a client may cost in the second half of Density, in parts of a hundred of the first half's; linearSpare is
+	// bytes on top for the whole process, which a collector holds more at one moment than at another; judgedFrom is the
+	// number of clients from which on it is judged.
 	linearShare = 125
-	linearBytes = 64
+	linearSpare = 4 << 20
 	judgedFrom  = 10_000
 )
