@@ -126,7 +126,7 @@ func (r *Result) measure(ctx context.Context, o *Options, c Case, who, round int
 // invite lists the proxies: Epoxy, the others, and the physical neighbours.
 func (r *Result) invite(o *Options, tg *rig.Telegram) error {
 	for _, mode := range o.Epoxy {
-		p, err := o.Rig.EpoxyProxy(mode, tg, "--secret", rig.Key)
+		p, err := o.Rig.EpoxyProxy("epoxy-"+string(mode), mode, tg, "--secret", rig.Key)
 		if err != nil {
 			return err
 		}

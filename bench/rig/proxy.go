@@ -75,8 +75,8 @@ func (r *Rig) StartTelegram(ctx context.Context, more ...string) (*Telegram, err
 	return t, nil
 }
 
-// EpoxyProxy returns Epoxy in a mode at a free address in front of t. flags say at least that Key is a secret.
-func (r *Rig) EpoxyProxy(mode Mode, t *Telegram, flags ...string) (*Proxy, error) {
+// EpoxyProxy returns Epoxy under a name in a mode at a free address in front of t. flags say at least that Key is a secret.
+func (r *Rig) EpoxyProxy(name string, mode Mode, t *Telegram, flags ...string) (*Proxy, error) {
 	at, err := FreeAddr()
 	if err != nil {
 		return nil, err
@@ -85,7 +85,6 @@ func (r *Rig) EpoxyProxy(mode Mode, t *Telegram, flags ...string) (*Proxy, error
 	if err != nil {
 		return nil, err
 	}
-	name := "epoxy-" + string(mode)
 	argv := []string{
 		r.Epoxy, "run", "--listen", at, "--domain", domain, "--allow", "classic,secure,tls",
 		"--admin", admin, "--drain", "0s", "--state-dir", filepath.Join(r.Dir, name+".state"), "--upstream", string(mode),

@@ -60,7 +60,7 @@ func Density(ctx context.Context, o DensityOptions) (*DensityReport, error) {
 		return nil, err
 	}
 	defer tg.Stop()
-	p, err := o.Rig.EpoxyProxy(rig.Middle, tg, "--secret", rig.Key)
+	p, err := o.Rig.EpoxyProxy("epoxy", rig.Middle, tg, "--secret", rig.Key)
 	if err != nil {
 		return nil, err
 	}

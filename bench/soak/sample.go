@@ -23,6 +23,7 @@ type Sample struct {
 	Clients    int   `json:"clients"`
 	Panics     int   `json:"panics"`
 	LinksEnded int   `json:"links_ended"`
+	Migrated   int   `json:"streams_migrated"`
 }
 
 func (s *soaked) sample(ctx context.Context) (Sample, error) {
@@ -37,7 +38,7 @@ func (s *soaked) sample(ctx context.Context) (Sample, error) {
 	return Sample{
 		Unix: time.Now().Unix(), RSS: u.RSS, Heap: int64(page["go_memstats_heap_inuse_bytes"]), FDs: u.FDs,
 		Goroutines: int(page["go_goroutines"]), Clients: int(total(page, "epoxy_clients")), Panics: int(total(page, "epoxy_panics_total")),
-		LinksEnded: int(total(page, "epoxy_links_ended_total")),
+		LinksEnded: int(total(page, "epoxy_links_ended_total")), Migrated: int(total(page, "epoxy_streams_migrated_total")),
 	}, nil
 }
 
@@ -57,8 +58,8 @@ type settings struct {
 	times int
 }
 
-func newSettings(dir string, mode rig.Mode) (*settings, error) {
-	s := &settings{file: filepath.Join(dir, "epoxy-"+string(mode)+".toml")}
+func newSettings(dir, name string) (*settings, error) {
+	s := &settings{file: filepath.Join(dir, name+".toml")}
 	return s, s.write()
 }
 
@@ -92,7 +93,7 @@ func (s *soaked) judge() (faults []string) {
 	for why, n := range o.Why {
 		fault(s.clean || damage(why), "%d clients failed: %s", n, why)
 	}
-	for _, job := range jobs {
+	for _, job := range s.jobs {
 		fault(o.Runs[job[0]] == 0, "no run of %s came to its end", job[0])
 	}
 	fault(o.Reloads == 0, "was never reloaded")
@@ -101,6 +102,7 @@ func (s *soaked) judge() (faults []string) {
 	fault(strings.Contains(string(log), "reload failed"), "a reload failed, see its log")
 	fault(o.Reloads > 0 && strings.Count(string(log), "msg=reloaded") < o.Reloads/2, "%d reloads were asked for, %d took place", o.Reloads, strings.Count(string(log), "msg=reloaded"))
 	fault(!s.clean && o.After.LinksEnded == 0, "no link ever died")
+	fault(s.moves && o.After.Migrated == 0, "no client ever changed links")
 	fault(o.After.Panics > 0, "%d panics", o.After.Panics)
 	fault(o.After.Clients != 0, "%d clients are left though all have gone", o.After.Clients)
 	fault(o.After.FDs > o.Before.FDs+spareFDs, "descriptors: %d before, %d after", o.Before.FDs, o.After.FDs)
@@ -117,7 +119,9 @@ func (s *soaked) judge() (faults []string) {
 }
 
 // damage reports whether a client failed in a way that a dying link does not excuse: by a wrong or missing byte, or by waiting for ever.
+// The kind of work stands before the reason.
 func damage(why string) bool {
+	_, why, _ = strings.Cut(why, ": ")
 	return strings.HasPrefix(why, "load: ") || strings.HasPrefix(why, "faketls: ") || strings.HasPrefix(why, "rig: ") || why == "no answer in time"
 }
 

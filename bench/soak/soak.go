@@ -47,19 +47,39 @@ type Proxy struct {
 	Samples  []Sample          `json:"samples"`
 }
 
+// role is what a proxy is soaked in.
+type role struct {
+	name  string
+	mode  rig.Mode
+	flags []string
+	jobs  [][]string
+	clean bool // nothing may fail: its upstream does not
+	moves bool // clients change links
+}
+
+// roles are the proxies. Clients who change links when theirs dies have small packets only: a download of many packets goes on after
+// a change because Telegram sends again what was lost, which the fake one does not.
+func roles() []role {
+	return []role{
+		{name: "epoxy-direct", mode: rig.Direct, jobs: jobs, clean: true},
+		{name: "epoxy-middle", mode: rig.Middle, jobs: jobs, flags: []string{"--migrate", "never"}},
+		{name: "epoxy-migrate", mode: rig.Middle, jobs: [][]string{churn, small}, flags: []string{"--migrate", "idle"}, moves: true},
+	}
+}
+
 // soaked is a proxy at work.
 type soaked struct {
+	role
 	options *Options
 	proxy   *rig.Proxy
 	child   *rig.Child
 	config  *settings
-	clean   bool // nothing may fail: its upstream does not
 
 	mu  sync.Mutex
 	out Proxy
 }
 
-// Run soaks a proxy over middle proxies whose links die every few seconds and one in direct mode, where no client may notice
+// Run soaks proxies over middle proxies whose links die every few seconds and one in direct mode, where no client may notice
 // anything. An error is a soak that did not take place; what the proxies did wrong is in the report.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	tg, err := o.Rig.StartTelegram(ctx, "--fault", "life="+linkLife)
@@ -70,8 +90,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	r := &Report{Machine: rig.ThisMachine()}
 	start := time.Now()
 	var all []*soaked
-	for _, mode := range []rig.Mode{rig.Direct, rig.Middle} {
-		s, err := o.start(ctx, mode, tg)
+	for _, who := range roles() {
+		s, err := o.start(ctx, who, tg)
 		if err != nil {
 			return nil, err
 		}
@@ -97,12 +117,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 // start starts a proxy with a settings file.
-func (o *Options) start(ctx context.Context, mode rig.Mode, tg *rig.Telegram) (*soaked, error) {
-	config, err := newSettings(o.Rig.Dir, mode)
+func (o *Options) start(ctx context.Context, who role, tg *rig.Telegram) (*soaked, error) {
+	config, err := newSettings(o.Rig.Dir, who.name)
 	if err != nil {
 		return nil, err
 	}
-	p, err := o.Rig.EpoxyProxy(mode, tg, "--config", config.file)
+	p, err := o.Rig.EpoxyProxy(who.name, who.mode, tg, append(who.flags, "--config", config.file)...)
 	if err != nil {
 		return nil, err
 	}
@@ -110,7 +130,7 @@ func (o *Options) start(ctx context.Context, mode rig.Mode, tg *rig.Telegram) (*
 	if err != nil {
 		return nil, err
 	}
-	s := &soaked{options: o, proxy: p, child: child, config: config, clean: mode == rig.Direct}
+	s := &soaked{role: who, options: o, proxy: p, child: child, config: config}
 	s.out = Proxy{Name: p.Name, Runs: map[string]int{}, Why: map[string]uint64{}}
 	s.out.Before, err = s.sample(ctx)
 	if err != nil {
@@ -120,18 +140,19 @@ func (o *Options) start(ctx context.Context, mode rig.Mode, tg *rig.Telegram) (*
 }
 
 // jobs are the kinds of work, each a run of epoxy-bench load, again and again.
-var jobs = [][]string{
-	{"handshake", "--total", "1500", "--clients", "32"},
-	{"bulk", "--clients", "6", "--bytes", "12MB", "--window", "256Ki", "--direction", "both"},
-	{"small", "--clients", "32", "--idle", "200", "--duration", "6s", "--think", "16ms"},
-	{"stall", "--clients", "6", "--bytes", "2MB", "--duration", "3s"},
-}
+var (
+	churn = []string{"handshake", "--total", "1500", "--clients", "32"}
+	bulk  = []string{"bulk", "--clients", "6", "--bytes", "12MB", "--window", "256Ki", "--direction", "both"}
+	small = []string{"small", "--clients", "32", "--idle", "200", "--duration", "6s", "--think", "16ms"}
+	stall = []string{"stall", "--clients", "6", "--bytes", "2MB", "--duration", "3s"}
+	jobs  = [][]string{churn, bulk, small, stall}
+)
 
 // work is everything at once until end: each kind of work in a row of its own, samples, and reloads.
 func (s *soaked) work(ctx context.Context, end time.Time) {
 	var rows, watch sync.WaitGroup
 	done := make(chan struct{})
-	for _, job := range jobs {
+	for _, job := range s.jobs {
 		rows.Go(func() {
 			for time.Now().Before(end) && ctx.Err() == nil && s.alive() {
 				report, err := s.options.Rig.Load(ctx, s.proxy, 0, job...)
@@ -163,7 +184,7 @@ func (s *soaked) count(job string, r *load.Report, err error) {
 	o := &s.out
 	o.Runs[job]++
 	if err != nil {
-		o.Why[err.Error()]++
+		o.Why[job+": "+err.Error()]++
 	}
 	for _, step := range r.Steps {
 		o.Opened += step.Opened
@@ -173,7 +194,7 @@ func (s *soaked) count(job string, r *load.Report, err error) {
 	}
 	o.Failed += r.Failed
 	for why, n := range r.Faults {
-		o.Why[why] += n
+		o.Why[job+": "+why] += n
 	}
 }
 

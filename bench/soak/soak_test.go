@@ -23,10 +23,10 @@ func good(t *testing.T, change func(*soaked)) []string {
 		t.Fatal(err)
 	}
 	t.Cleanup(child.Stop)
-	s := &soaked{options: &Options{Rig: r}, child: child}
+	s := &soaked{role: role{jobs: jobs}, options: &Options{Rig: r}, child: child}
 	s.out = Proxy{
 		Name: "epoxy-middle", Runs: map[string]int{"handshake": 1, "bulk": 1, "small": 1, "stall": 1}, Reloads: 2,
-		Why: map[string]uint64{"the proxy closed": 7, "peer_reset": 1}, Failed: 8,
+		Why: map[string]uint64{"small: the proxy closed": 7, "bulk: peer_reset": 1}, Failed: 8,
 		Before: Sample{FDs: 20, Goroutines: 12}, After: Sample{FDs: 30, Goroutines: 12, LinksEnded: 9},
 	}
 	for range 16 {
@@ -46,13 +46,14 @@ func TestJudge(t *testing.T) {
 	}
 	for want, change := range map[string]func(*soaked){
 		"the process ended":            func(s *soaked) { s.child.Stop() },
-		"7 clients failed: the proxy":  func(s *soaked) { s.clean = true },
-		"3 clients failed: load: a wr": func(s *soaked) { s.out.Why["load: a wrong byte in the content"] = 3 },
-		"no answer in time":            func(s *soaked) { s.out.Why["no answer in time"] = 1 },
+		"7 clients failed: small: the": func(s *soaked) { s.clean = true },
+		"3 clients failed: bulk: load": func(s *soaked) { s.out.Why["bulk: load: a wrong byte in the content"] = 3 },
+		"no answer in time":            func(s *soaked) { s.out.Why["stall: no answer in time"] = 1 },
 		"no run of stall":              func(s *soaked) { s.out.Runs["stall"] = 0 },
 		"was never reloaded":           func(s *soaked) { s.out.Reloads = 0 },
 		"20 reloads were asked for":    func(s *soaked) { s.out.Reloads = 20 },
 		"no link ever died":            func(s *soaked) { s.out.After.LinksEnded = 0 },
+		"no client ever changed links": func(s *soaked) { s.moves = true },
 		"1 panics":                     func(s *soaked) { s.out.After.Panics = 1 },
 		"2 clients are left":           func(s *soaked) { s.out.After.Clients = 2 },
 		"descriptors: 20 before, 37":   func(s *soaked) { s.out.After.FDs = 37 },
@@ -77,7 +78,7 @@ func last(s *soaked, to Sample) {
 }
 
 func TestSettingsChange(t *testing.T) {
-	s, err := newSettings(t.TempDir(), rig.Direct)
+	s, err := newSettings(t.TempDir(), "x")
 	if err != nil {
 		t.Fatal(err)
 	}

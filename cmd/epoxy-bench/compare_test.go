@@ -113,11 +113,11 @@ func TestSoak(t *testing.T) {
 	out := program(t, dir, "soak", "--duration", "60s", "--json", "soak.json")
 	var r soak.Report
 	readJSON(t, filepath.Join(dir, "soak.json"), &r)
-	if len(r.Proxies) != 2 || len(r.Faults) > 0 || !strings.Contains(out, "soak: PASSED") {
+	if len(r.Proxies) != 3 || len(r.Faults) > 0 || !strings.Contains(out, "soak: PASSED") {
 		t.Fatalf("%+v\n%s", r.Faults, out)
 	}
 	for _, p := range r.Proxies {
-		if p.Down == 0 || p.Up == 0 || p.Messages == 0 || p.Opened == 0 || p.Reloads < 3 {
+		if bulk := p.Name != "epoxy-migrate"; bulk && (p.Down == 0 || p.Up == 0) || p.Messages == 0 || p.Opened == 0 || p.Reloads < 3 {
 			t.Errorf("%s: %d down, %d up, %d messages, %d opened, %d reloads", p.Name, p.Down, p.Up, p.Messages, p.Opened, p.Reloads)
 		}
 	}

@@ -16,9 +16,9 @@ import (
 
 const soakHelp = `soak does everything to Epoxy at once for --duration: clients who come and go, downloads and uploads,
 small packets, readers who stop, reloads every few seconds with a settings file that changes. One proxy is in direct mode,
-where no client may notice anything; another one goes over middle proxies whose links die after 2 to 10 s, where clients may
-be closed, but nobody may see a wrong byte or wait for ever. It looks at the memory, descriptors and goroutines of both
-all the time and after the last client left.
+where no client may notice anything; two go over middle proxies whose links die after 2 to 10 s, one of them with clients who
+change links. There clients may be closed, but nobody may see a wrong byte or wait for ever. It looks at the memory,
+descriptors and goroutines of all the whole time and after the last client left.
 
   epoxy-bench soak                     half an hour
   epoxy-bench soak --duration 60s      does it work?
