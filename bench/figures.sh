@@ -7,7 +7,7 @@
 #   WHO='before direct front' CASES=handshake BEFORE=/path/of/an/older/epoxy bench/figures.sh 5
 #   WHO='front control down mute' CASES=strangers bench/figures.sh 5
 #
-# front is direct with an nginx behind it for strangers, once it is measured; in down nobody listens there, in mute nginx
+# rules is direct with every kind of limit set, none of which refuses anybody, and metrics asked for every second. front is direct with an nginx behind it for strangers, once it is measured; in down nobody listens there, in mute nginx
 # is stopped and answers nobody, and in control the strangers go straight to nginx, so the proxy has no part in what the
 # machine makes of them. On a busy machine `NICE=-15 setsid -w bench/figures.sh` puts all of it before the others.
 #
@@ -28,7 +28,7 @@ site=127.0.0.1:17444 nobody=127.0.0.1:17445 admin=127.0.0.1:17002
 tag=00112233445566778899aabbccddeeff
 who=(${WHO:-haproxy direct middle})
 declare -A title=([haproxy]='haproxy, TCP mode' [direct]='Epoxy, fake-TLS, direct' [middle]='Epoxy, fake-TLS, middle proxies' [before]='before'
-  [front]='Epoxy, front measured' [control]='strangers at the front itself' [down]='front down' [mute]='front never answers')
+  [rules]='all limits and metrics on' [front]='Epoxy, front measured' [control]='strangers at the front itself' [down]='front down' [mute]='front never answers')
 [ -z "${NICE:-}" ] || echo "$NICE" >/proc/self/autogroup
 rm -rf "$out" && mkdir -p "$out"
 cp bin/epoxy bin/epoxy-bench "$out"/ # a build beside this run changes nothing
@@ -108,6 +108,12 @@ CFG
       taskset -c 0 "$out"/epoxy run "${epoxy[@]}" --allow tls --front "$site" --admin "$admin" >"$out"/epoxy.log 2>&1 & ;;
     down)
       taskset -c 0 "$out"/epoxy run "${epoxy[@]}" --allow tls --front "$nobody" --admin off >"$out"/epoxy.log 2>&1 & ;;
+    rules)
+      echo 203.0.113.0/24 >"$out"/bad.netset
+      taskset -c 0 "$out"/epoxy run --listen "$proxy" --domain "$domain" --upstream direct --dc "2=$tg" --state-dir "$out"/state \
+        --secret "$key?quota=60T&max-clients=100000&max-addresses=1000&rate-up=100G&rate-down=100G" --allow classic,secure,tls \
+        --policy 'max_connections port,client_ip 100000' --policy 'max_connections secret 100000' --policy 'not_in_table client_ip blocked' \
+        --list "bad block-drop $out/bad.netset" --accept-rate 100000 --accept-rate-network 100000 --admin "$admin" >"$out"/epoxy.log 2>&1 & ;;
     middle)
       taskset -c 0 "$out"/epoxy run --listen "$proxy" --secret "$key" --domain "$domain" --allow classic,secure,tls \
         --tag "$tag" --telegram-secret "http://$lists/getProxySecret" --telegram-config "http://$lists/getProxyConfig" \
@@ -116,7 +122,10 @@ CFG
   pid=$!
   pids+=("$pid")
   listens "$proxy"
-  case $1 in front | control | mute) measured ;; esac
+  case $1 in
+    front | control | mute) measured ;;
+    rules) while kill -0 "$pid" 2>/dev/null; do curl -s -o /dev/null "http://$admin/metrics" || true; sleep 1; done & pids+=($!) ;;
+  esac
 }
 
 # run CASE PROXY ROUND ARGS...: one report
