@@ -38,7 +38,7 @@ func (s *soaked) sample(ctx context.Context) (Sample, error) {
 	return Sample{
 		Unix: time.Now().Unix(), RSS: u.RSS, Heap: int64(page["go_memstats_heap_inuse_bytes"]), FDs: u.FDs,
 		Goroutines: int(page["go_goroutines"]), Clients: int(total(page, "epoxy_clients")), Panics: int(total(page, "epoxy_panics_total")),
-		LinksEnded: int(total(page, "epoxy_links_ended_total")), Migrated: int(total(page, "epoxy_streams_migrated_total")),
+		LinksEnded: int(total(page, "epoxy_links_ended_total")), Migrated: int(page[`epoxy_streams_migrated_total{outcome="moved"}`]),
 	}, nil
 }
 
