@@ -39,10 +39,11 @@ type Proxy struct {
 	Metrics string   `json:"metrics,omitempty"` // URL, of a proxy in Go
 }
 
-// Key is the secret of our own proxies, domain its site; nobody but this machine ever uses them.
+// Key is the secret of our own proxies, domain its site, tag that of middle proxies; nobody but this machine ever uses them.
 const (
 	Key    = "7f0c5a3e9d1b48e26a4f8c0d2e6b9a13"
 	domain = "www.example.com"
+	tag    = "00112233445566778899aabbccddeeff"
 )
 
 // Telegram is the fake one as a process of its own.
@@ -91,7 +92,7 @@ func (r *Rig) EpoxyProxy(name string, mode Mode, t *Telegram, flags ...string) (
 	}
 	if mode == Middle {
 		argv = append(argv, "--telegram-secret", "http://"+t.Lists+load.SecretPath, "--telegram-config", "http://"+t.Lists+load.ConfigPath,
-			"--public-ip", "127.0.0.1")
+			"--public-ip", "127.0.0.1", "--tag", tag) // with a tag nobody falls back on a datacenter, so a client is one descriptor
 	} else {
 		argv = append(argv, "--dc", "2="+t.DC)
 	}
