@@ -48,7 +48,7 @@ func (a *app) printAll(s *config.Settings, qr bool) error {
 		s.Secrets = []config.NamedSecret{{Name: "secret1", Secret: kept}}
 	}
 	p := a.place(s, nil)
-	a.printLinks(s, p, shown{whole: true, qr: qr})
+	a.printLinks(s, p, nil, shown{whole: true, qr: qr})
 	if p.guess != "" {
 		warn(a.errs, p.guess)
 	}

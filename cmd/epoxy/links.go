@@ -91,23 +91,72 @@ func rank(last bool) int {
 	return 0
 }
 
-// variants returns the forms in which n is handed out: a dd or ee secret as it is, a plain one for each allowed
-// protocol, best first. ee needs a domain.
-func variants(n config.NamedSecret, s *config.Settings) []secret.Secret {
-	if n.Secret.Kind != secret.Plain {
-		return []secret.Secret{n.Secret}
-	}
+// variants returns the forms in which n is handed out at a port: a dd or ee secret as it is, a plain one for each allowed
+// protocol, best first; ee needs a domain, and with a salt it gets the key of its domain.
+func variants(n config.NamedSecret, p *config.PortSettings) []secret.Secret {
 	var out []secret.Secret
-	if s.Allow.Has(codec.TLS) && s.Domain != "" {
-		out = append(out, n.Secret.As(secret.FakeTLS, s.Domain))
-	}
-	if s.Allow.Has(codec.Secure) {
-		out = append(out, n.Secret.As(secret.Padded, ""))
-	}
-	if s.Allow.Has(codec.Classic) {
+	switch {
+	case n.Secret.Kind != secret.Plain:
 		out = append(out, n.Secret)
+	default:
+		if p.Allow.Has(codec.TLS) && p.Domain != "" {
+			out = append(out, n.Secret.As(secret.FakeTLS, p.Domain))
+		}
+		if p.Allow.Has(codec.Secure) {
+			out = append(out, n.Secret.As(secret.Padded, ""))
+		}
+		if p.Allow.Has(codec.Classic) {
+			out = append(out, n.Secret)
+		}
+	}
+	for i := range out {
+		if p.SNISalt != "" && out[i].Kind == secret.FakeTLS {
+			out[i].Key = secret.DeriveSNI([]byte(p.SNISalt), out[i].Key, strings.ToLower(out[i].Domain))
+		}
 	}
 	return out
+}
+
+// linkPort is a port as links name it.
+type linkPort struct {
+	number   int
+	settings *config.PortSettings
+	secrets  []string // names; empty is all
+}
+
+// linkPorts returns the ports of s, those once that differ in their address alone. addrs is where the engine listens, nil
+// when it does not run.
+func linkPorts(s *config.Settings, p place, addrs []string) (all []linkPort) {
+	for i, l := range s.Listen {
+		if !l.Addr.IsValid() {
+			continue
+		}
+		port := linkPort{number: int(l.Addr.Port()), settings: l.PortSettings, secrets: l.Secrets}
+		if i < len(addrs) {
+			if real, err := netip.ParseAddrPort(addrs[i]); err == nil {
+				port.number = int(real.Port())
+			}
+		}
+		if len(all) == 0 || port.number == 0 {
+			port.number = p.port
+		}
+		if port.settings == nil {
+			port.settings = &s.PortSettings
+		}
+		if !slices.ContainsFunc(all, port.same) {
+			all = append(all, port)
+		}
+	}
+	if len(all) == 0 { // unix sockets alone: somebody else listens for them
+		all = append(all, linkPort{number: p.port, settings: &s.PortSettings})
+	}
+	return all
+}
+
+// same reports whether both make the same links.
+func (l linkPort) same(o linkPort) bool {
+	a, b := l.settings, o.settings
+	return l.number == o.number && a.Allow == b.Allow && a.Domain == b.Domain && a.SNISalt == b.SNISalt && slices.Equal(l.secrets, o.secrets)
 }
 
 // shown says how links are printed.
@@ -116,13 +165,19 @@ type shown struct {
 	qr    bool // and as pictures; only whole ones
 }
 
-// printLinks prints every link of s.
-func (a *app) printLinks(s *config.Settings, p place, how shown) {
+// printLinks prints every link of s. addrs is where the engine listens, nil when it does not run.
+func (a *app) printLinks(s *config.Settings, p place, addrs []string, how shown) {
 	lacking := false
-	for _, n := range s.Secrets {
-		lacking = lacking || n.Secret.Kind == secret.Plain && s.Domain == "" && s.Allow.Has(codec.TLS)
-		for _, v := range variants(n, s) {
-			a.printLink(n.Name, v, p, how)
+	for _, port := range linkPorts(s, p, addrs) {
+		at := place{host: p.host, port: port.number}
+		for _, n := range s.Secrets {
+			if n.Disabled || len(port.secrets) > 0 && !slices.Contains(port.secrets, n.Name) {
+				continue
+			}
+			lacking = lacking || n.Secret.Kind == secret.Plain && port.settings.Domain == "" && port.settings.Allow.Has(codec.TLS)
+			for _, v := range variants(n, port.settings) {
+				a.printLink(n.Name, v, at, how)
+			}
 		}
 	}
 	if lacking {

@@ -125,7 +125,7 @@ func (a *app) greet(s *config.Settings, addrs []string, made bool, log *slog.Log
 	}
 	show := shown{whole: s.ShowSecrets || made && a.terminal}
 	show.qr = show.whole && a.terminal
-	a.printLinks(s, p, show)
+	a.printLinks(s, p, addrs, show)
 	switch {
 	case show.whole:
 	case made:
