@@ -105,6 +105,14 @@ func (r *run) memory(when string, groups ...*group) error {
 	if len(r.cfg.PIDs) == 0 {
 		return nil
 	}
+	var heap float64
+	if r.cfg.Metrics != "" { // first, so that what a proxy needs to answer is in it from the beginning
+		page, err := Scrape(context.Background(), r.cfg.Metrics)
+		if err != nil {
+			return err
+		}
+		heap = page[heapMetric]
+	}
 	u, err := Measure(r.cfg.PIDs)
 	if err != nil {
 		return err
@@ -113,15 +121,7 @@ func (r *run) memory(when string, groups ...*group) error {
 	for _, g := range groups {
 		clients += g.open()
 	}
-	m := Memory{When: when, Clients: clients, Usage: u, Kernel: KernelMemory()}
-	if r.cfg.Metrics != "" {
-		page, err := Scrape(context.Background(), r.cfg.Metrics)
-		if err != nil {
-			return err
-		}
-		m.Heap = int64(page[heapMetric])
-	}
-	r.report.Memory = append(r.report.Memory, m)
+	r.report.Memory = append(r.report.Memory, Memory{When: when, Clients: clients, Usage: u, Heap: int64(heap), Kernel: KernelMemory()})
 	return nil
 }
 
