@@ -39,7 +39,7 @@ type Result struct {
 	Proxies []rig.Proxy `json:"proxies"`
 	Missing []string    `json:"missing,omitempty"` // who should be there and is not installed
 	Cases   []Outcome   `json:"cases"`
-	Failed  []string    `json:"failed_clients,omitempty"` // runs in which clients failed, with why
+	Failed  []string    `json:"failed,omitempty"` // runs in which clients failed or the proxy ended, with why
 }
 
 // Outcome is the figures of a case.
@@ -104,8 +104,11 @@ func (r *Result) measure(ctx context.Context, o *Options, c Case, who, round int
 	}
 	report, err := o.Rig.Load(ctx, p, child.PID(), c.Args(p.Mode, o.Sizes)...)
 	child.Stop()
-	if err != nil {
+	if ctx.Err() != nil {
 		return err
+	}
+	if err != nil { // a proxy that died, say: the others go on
+		r.Failed = append(r.Failed, fmt.Sprintf("round %d, %s, %s: %v", round, c.Name, p.Name, err))
 	}
 	text, err := json.MarshalIndent(report, "", "  ")
 	if err != nil {
@@ -116,9 +119,11 @@ func (r *Result) measure(ctx context.Context, o *Options, c Case, who, round int
 		return err
 	}
 	if !report.OK() {
-		r.Failed = append(r.Failed, fmt.Sprintf("round %d, %s, %s: %d clients, %v", round, c.Name, p.Name, report.Failed, report.Faults))
+		r.Failed = append(r.Failed, fmt.Sprintf("round %d, %s, %s: %d clients failed, %v", round, c.Name, p.Name, report.Failed, report.Faults))
 	}
-	v.add(c, who, report)
+	if err == nil {
+		v.add(c, who, report)
+	}
 	fmt.Fprintf(o.Log, "round %d of %d, %s, %s: %.1f s, %d failed\n", round, o.Runs, c.Name, p.Name, time.Since(began).Seconds(), report.Failed)
 	return nil
 }

@@ -112,7 +112,7 @@ func (r *Result) Markdown() string {
 		}
 	}
 	if len(r.Failed) > 0 {
-		b.WriteString("\nClients failed:\n\n")
+		b.WriteString("\nWhat failed:\n\n")
 		for _, line := range r.Failed {
 			b.WriteString("* " + line + "\n")
 		}

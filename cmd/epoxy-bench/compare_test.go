@@ -163,3 +163,23 @@ func TestMistakesOfRunsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// TestCompareOutlivesAProxy lets a proxy end in the middle of its work: it is told, and the others are measured.
+func TestCompareOutlivesAProxy(t *testing.T) {
+	dir := programs(t)
+	at, err := rig.FreeAddr()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program(t, dir, "compare", "--runs", "1", "--cases", "idle", "--idle", "20", "--settle", "6s", "--epoxy-modes", "", "--out", "results",
+		"--proxy", fmt.Sprintf("name=mortal mode=relay addr=%s run=timeout -s KILL 4 ./epoxy-bench floor --listen {listen} --target {telegram}", at))
+	var r compare.Result
+	readJSON(t, filepath.Join(dir, "results", "compare.json"), &r)
+	if len(r.Failed) == 0 || !strings.Contains(r.Failed[0], "idle, mortal") {
+		t.Errorf("failed %q", r.Failed)
+	}
+	by := r.Cases[0].Figures[0].By
+	if len(by) == 0 || by[len(by)-1].Proxy != "floor" || by[0].Proxy == "mortal" {
+		t.Errorf("%+v", by)
+	}
+}
