@@ -28,11 +28,15 @@ type path = aesni.Path
 // best is the fastest path of this CPU.
 var best = aesni.Best()
 
-// Schedule is an expanded key, 256 bytes. Any number of streams may use it, on one loop. The zero Schedule is not usable.
+// Schedule is an expanded key. Any number of streams may use it, on one loop. The zero Schedule is not usable.
+//
+// It is a little longer than 256 bytes, so that the Go heap keeps schedules in pages of their own (the class of 288): they go
+// when a client falls silent, and in one page with objects that stay, such as sessions, they would leave holes.
 type Schedule struct {
 	keys     aesni.Schedule
 	ordinary *ordinary // of that path; else nil
 	path     path
+	_        [8]byte
 }
 
 // Expand makes the Schedule of key. With AES instructions it allocates nothing.

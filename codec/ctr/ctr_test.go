@@ -49,7 +49,7 @@ func unhex(t *testing.T, text string) []byte {
 }
 
 func TestSize(t *testing.T) {
-	if n := unsafe.Sizeof(Schedule{}); n > 256 {
+	if n := unsafe.Sizeof(Schedule{}); n <= 256 || n > 288 { // a size class of its own, see Schedule
 		t.Errorf("a Schedule takes %d bytes", n)
 	}
 }
