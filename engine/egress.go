@@ -18,8 +18,8 @@ import (
 
 // pastCounts are what the loop's parts that a reload replaced had counted.
 type pastCounts struct {
-	egress []egress.Count
-	front  []*front.Router // their strangers may still be there
+	egress [][]egress.Count // by former list
+	front  []*front.Router  // their strangers may still be there
 }
 
 // useUpstream makes new clients go to Telegram as set says; those who are there stay on their way. On the loop, or before
@@ -55,7 +55,7 @@ func (l *loop) wayOut(e *Engine, set *config.Settings) upstream.Loop {
 		return l.egress
 	}
 	if l.egress != nil {
-		l.past.egress = append(l.past.egress, l.egress.Count...)
+		l.past.egress = append(l.past.egress, l.egress.Count)
 		l.egress = nil
 	}
 	if len(set.UpstreamProxies) == 0 {

@@ -41,7 +41,11 @@ func facadeKey(set *config.Settings, p *config.Listen) string {
 	if len(p.Fronts) == 0 {
 		return ""
 	}
-	return fmt.Sprint(p.Fronts, p.FrontProxy, p.Domain, set.FrontMeasure, set.FrontDelay, set.PublicV4, set.PublicV6)
+	var places []string // a new listener may be where a front is: only a new scout looks for that
+	for _, l := range set.Listen {
+		places = append(places, l.Endpoint.String())
+	}
+	return fmt.Sprint(p.Fronts, p.FrontProxy, p.Domain, places, set.FrontMeasure, set.FrontDelay, set.PublicV4, set.PublicV6)
 }
 
 // facade returns the fronts of a port, nil for none.

@@ -75,7 +75,9 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 			if l.egress != nil {
 				s.TakeEgress(l.egress.Count)
 			}
-			s.TakeEgress(l.past.egress)
+			for _, counts := range l.past.egress {
+				s.TakeEgress(counts)
+			}
 		})
 	}
 }

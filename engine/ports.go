@@ -92,8 +92,9 @@ func (e *Engine) listen() error {
 			return err
 		}
 		e.ports.list = append(e.ports.list, p)
+		shared := e.sessionPort(set, &set.Listen[i])
 		for _, g := range p.gates {
-			g.loop.use(g, set, &set.Listen[i])
+			g.loop.use(g, set, &set.Listen[i], shared)
 			if err := g.loop.enter(g); err != nil {
 				return err
 			}
@@ -145,10 +146,10 @@ func (l *loop) enter(g *gate) error {
 	return nil
 }
 
-// use gives a gate the settings of its port, for clients yet to come. On the loop, or before it runs.
-func (l *loop) use(g *gate, set *config.Settings, want *config.Listen) {
+// use gives a gate the settings of its port, for clients yet to come; p is what all loops share of them. On the loop, or
+// before it runs.
+func (l *loop) use(g *gate, set *config.Settings, want *config.Listen, p session.Port) {
 	e := g.engine
-	p := e.sessionPort(set, want)
 	g.from, g.facade = want.ProxyFrom, e.ports.facade(set, want)
 	if g.facade != nil {
 		p.Front = l.router(g.facade, frontMax(set, e.limit.Load())/len(e.loops))

@@ -85,15 +85,19 @@ func (e *Engine) Apply(set *config.Settings) (Applied, error) {
 		e.book.Store(book)
 		before.stop()
 	}
-	gone := e.swapPorts(set, opened, facades)
+	e.swapPorts(set, opened, facades)
+	shared := map[string]session.Port{} // by place; prepared here, because thousands of secrets take their time
+	for i := range set.Listen {
+		shared[set.Listen[i].Endpoint.String()] = e.sessionPort(set, &set.Listen[i])
+	}
 	for _, l := range e.loops {
-		_ = l.reactor.Call(func() { l.apply(e, set, opened) })
+		_ = l.reactor.Call(func() { l.apply(e, set, opened, shared) })
 	}
 	if fresh {
 		e.runBook(book)
 	}
 	e.swapFacades(facades)
-	done.Draining = e.expelLater(gone, set)
+	done.Draining = e.expelLater(set)
 	done.Kept = max(0, e.Clients()-done.Draining)
 	return done, nil
 }
@@ -128,8 +132,8 @@ func (e *Engine) openNew(set *config.Settings) (opened []*port, err error) {
 	return opened, nil
 }
 
-// swapPorts puts the ports and fronts of set in their list and returns the ports that are gone.
-func (e *Engine) swapPorts(set *config.Settings, opened []*port, facades map[string]*facade) (gone []*port) {
+// swapPorts puts the ports and fronts of set in their list.
+func (e *Engine) swapPorts(set *config.Settings, opened []*port, facades map[string]*facade) {
 	l := &e.ports
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -142,14 +146,7 @@ func (e *Engine) swapPorts(set *config.Settings, opened []*port, facades map[str
 			now = append(now, opened[slices.IndexFunc(opened, is)])
 		}
 	}
-	for _, p := range l.list {
-		if !slices.Contains(now, p) {
-			gone = append(gone, p)
-		}
-	}
-	l.list = now
-	l.next = facades
-	return gone
+	l.list, l.next = now, facades
 }
 
 // swapFacades runs the fronts that are new and stops those that no port has any more.
@@ -181,7 +178,7 @@ func (e *Engine) swapFacades(facades map[string]*facade) {
 }
 
 // apply makes set hold on this loop. On the loop.
-func (l *loop) apply(e *Engine, set *config.Settings, opened []*port) {
+func (l *loop) apply(e *Engine, set *config.Settings, opened []*port, shared map[string]session.Port) {
 	l.reactor.SetStall(set.StallTimeout.Milliseconds())
 	l.useUpstream(e, set)
 	if book := e.book.Load(); book != nil && l.middle != nil {
@@ -192,7 +189,7 @@ func (l *loop) apply(e *Engine, set *config.Settings, opened []*port) {
 	for _, p := range opened {
 		for _, g := range p.gates {
 			if g.loop == l {
-				l.use(g, set, wanted(set, p))
+				l.use(g, set, wanted(set, p), shared[p.key])
 				if err := l.enter(g); err != nil {
 					e.log.Error("a new port does not accept", slog.Any("error", err))
 				}
@@ -209,7 +206,7 @@ func (l *loop) apply(e *Engine, set *config.Settings, opened []*port) {
 			l.gates = slices.Delete(l.gates, i, i+1)
 			continue
 		}
-		l.use(g, set, want)
+		l.use(g, set, want, shared[g.of.key])
 		g.listener.Set(listenOptions(set, want), e.log)
 	}
 }
@@ -226,7 +223,7 @@ func wanted(set *config.Settings, p *port) *config.Listen {
 
 // expelLater closes, after --drain, the clients of ports that are gone and of secrets that their port no longer serves. It returns how
 // many there are now.
-func (e *Engine) expelLater(gone []*port, set *config.Settings) int {
+func (e *Engine) expelLater(set *config.Settings) int {
 	n := 0
 	each := func(do func(*session.Session, codec.Reason)) {
 		for _, l := range e.loops {
@@ -236,7 +233,7 @@ func (e *Engine) expelLater(gone []*port, set *config.Settings) int {
 					if !ok {
 						return
 					}
-					if why := l.unwanted(s, gone, set); why != codec.ReasonNone {
+					if why := l.unwanted(s); why != codec.ReasonNone {
 						do(s, why)
 					}
 				})
@@ -254,7 +251,7 @@ func (e *Engine) expelLater(gone []*port, set *config.Settings) int {
 }
 
 // unwanted tells why a session may not stay with the settings in force, ReasonNone when it may. On the loop.
-func (l *loop) unwanted(s *session.Session, gone []*port, _ *config.Settings) codec.Reason {
+func (l *loop) unwanted(s *session.Session) codec.Reason {
 	p, secret := s.Port(), s.Secret()
 	if secret == nil {
 		return codec.ReasonNone

@@ -2,10 +2,12 @@ package engine_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -267,5 +269,26 @@ func TestReloadSays(t *testing.T) {
 	e.Stop()
 	if _, err := e.Apply(s); err == nil {
 		t.Error("applied after the end")
+	}
+}
+
+// B19, later: a listener that a reload would open where a front is, though the front itself has not changed, is refused.
+func TestReloadOntoFront(t *testing.T) {
+	_, dc := telegram(t, faketg.Faults{})
+	web := netip.MustParseAddrPort(freePort(t))
+	base := func() *config.Settings {
+		s := settings(dc)
+		s.Fronts = []config.Front{{Addr: web}}
+		return s
+	}
+	h := start(t, base())
+	_, err := h.Apply(changed(t, base, func(s *config.Settings) {
+		s.Listen = append(s.Listen, listen("all", fmt.Sprintf("0.0.0.0:%d", web.Port())))
+	}))
+	if err == nil || !strings.Contains(err.Error(), "our own listener") {
+		t.Errorf("applied, or refused for another reason: %v", err)
+	}
+	if len(h.Addrs()) != 1 {
+		t.Errorf("listening at %v", h.Addrs())
 	}
 }

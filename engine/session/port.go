@@ -2,7 +2,6 @@ package session
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 
 	"epoxy/codec"
@@ -26,13 +25,15 @@ type Secret struct {
 type Secrets struct {
 	list     []Secret
 	byDomain map[string][]uint32
+	keys     map[codec.Key]struct{}
 	salt     []byte // of the keys per SNI; empty is none
 }
 
 // NewSecrets prepares list, which is the set's from now on. It is worth about 350 bytes a secret.
 func NewSecrets(list []Secret) *Secrets {
-	s := &Secrets{list: list, byDomain: make(map[string][]uint32)}
+	s := &Secrets{list: list, byDomain: make(map[string][]uint32), keys: make(map[codec.Key]struct{}, len(list))}
 	for i := range list {
+		s.keys[list[i].Key] = struct{}{}
 		list[i].hello = faketls.NewKey(list[i].Key)
 		list[i].Domain = strings.ToLower(list[i].Domain)
 		if d := list[i].Domain; d != "" {
@@ -58,7 +59,8 @@ func NewDerived(list []Secret, salt []byte) *Secrets {
 
 // Has reports whether a client that came in by another set's secret would be let in by this one too.
 func (s *Secrets) Has(secret *Secret) bool {
-	return slices.ContainsFunc(s.list, func(o Secret) bool { return o.Key == secret.Key })
+	_, ok := s.keys[secret.Key]
+	return ok
 }
 
 // Len returns how many secrets there are.
