@@ -11,13 +11,15 @@ import (
 
 // Sizes is how much of everything.
 type Sizes struct {
-	Scale      float64       `json:"scale"`        // of bytes, messages and handshakes; 1 is the real thing
-	Idle       int           `json:"idle"`         // clients of a proxy with two sockets for each
-	IdleMiddle int           `json:"idle_middle"`  // of one with middle proxies
-	Reconnect  int           `json:"reconnect"`    // clients who come back at once
-	Settle     time.Duration `json:"settle_ns"`    // silence of idle clients
-	Stall      time.Duration `json:"stall_ns"`     // how long readers stop
-	Clients    int           `json:"busy_clients"` // of handshake and small; bulk has half of them
+	Scale      float64 `json:"scale"`       // of bytes, messages and handshakes; 1 is the real thing
+	Idle       int     `json:"idle"`        // clients of a proxy with two sockets for each
+	IdleMiddle int     `json:"idle_middle"` // of one with middle proxies
+	Reconnect  int     `json:"reconnect"`   // clients who come back at once, to a proxy with two sockets for each
+
+	ReconnectMiddle int           `json:"reconnect_middle"` // and to one with middle proxies
+	Settle          time.Duration `json:"settle_ns"`        // silence of idle clients
+	Stall           time.Duration `json:"stall_ns"`         // how long readers stop
+	Clients         int           `json:"busy_clients"`     // of handshake and small; bulk has half of them
 }
 
 // spareFiles is what a proxy with N clients needs beside their sockets.
@@ -27,7 +29,8 @@ const spareFiles = 2000
 func DefaultSizes(files int) Sizes {
 	pairs := max(100, (files-spareFiles)/2)
 	return Sizes{
-		Scale: 1, Idle: min(10_000, pairs), IdleMiddle: min(18_000, max(100, files-spareFiles)), Reconnect: min(10_000, pairs),
+		Scale: 1, Idle: min(10_000, pairs), IdleMiddle: min(18_000, max(100, files-spareFiles)),
+		Reconnect: min(10_000, pairs), ReconnectMiddle: min(10_000, max(100, files-spareFiles)),
 		Settle: 65 * time.Second, Stall: 5 * time.Second, Clients: 64,
 	}
 }
@@ -94,7 +97,7 @@ var idle = Case{
 		return []string{"idle", "--clients", strconv.Itoa(n), "--settle", s.Settle.String()}
 	},
 	Rows: []Row{
-		{"resident memory per client", "B", slope(func(s *load.Slope) float64 { return s.LaterRSS })},
+		{rowResident, "B", slope(func(s *load.Slope) float64 { return s.LaterRSS })},
 		{"Go heap per client", "B", func(r *load.Report) (float64, bool) {
 			if r.Slope == nil || r.Slope.Heap == 0 {
 				return 0, false
@@ -104,10 +107,7 @@ var idle = Case{
 		{"kernel memory per client", "B", slope(func(s *load.Slope) float64 { return s.Kernel })},
 		{"CPU while all are silent", "% of a core", func(r *load.Report) (float64, bool) {
 			s, ok := step(r, "idle")
-			if !ok || s.CPU == nil || s.Seconds < 1 {
-				return 0, false
-			}
-			return (s.CPU.User + s.CPU.System) / s.Seconds * 100, true
+			return s.Cores() * 100, ok && s.CPU != nil && s.Seconds >= 1
 		}},
 	},
 }
@@ -118,23 +118,27 @@ var stall = Case{
 		return []string{"stall", "--clients", "24", "--bytes", s.bytes(16.8e6), "--duration", s.Stall.String()}
 	},
 	Rows: []Row{
-		{"resident memory grows by", "MB", func(r *load.Report) (float64, bool) {
+		{rowGrowth, "MB", func(r *load.Report) (float64, bool) {
 			before, ok1 := memory(r, "open")
 			after, ok2 := memory(r, "stalled")
 			return float64(after.RSS-before.RSS) / 1e6, ok1 && ok2
 		}},
 		{"neighbours alone, p99", "ms", latency("alone", echo, func(l load.Latency) float64 { return l.P99 })},
-		{"neighbours beside them, p99", "ms", latency("stalled", echo, func(l load.Latency) float64 { return l.P99 })},
+		{rowBeside, "ms", latency("stalled", echo, func(l load.Latency) float64 { return l.P99 })},
 		{"readers cut off", "", func(r *load.Report) (float64, bool) { return float64(r.Failed), true }},
 	},
 }
 
 var reconnect = Case{
 	Name: "reconnect", Title: "Clients who all come back in the same moment",
-	Args: func(_ rig.Mode, s Sizes) []string {
-		return []string{"reconnect", "--clients", strconv.Itoa(s.Reconnect)}
+	Args: func(m rig.Mode, s Sizes) []string {
+		n := s.Reconnect
+		if m == rig.Middle {
+			n = s.ReconnectMiddle
+		}
+		return []string{"reconnect", "--clients", strconv.Itoa(n)}
 	},
-	Rows: append([]Row{{"until the last is served", "s", func(r *load.Report) (float64, bool) {
+	Rows: append([]Row{{rowLast, "s", func(r *load.Report) (float64, bool) {
 		s, ok := step(r, "reconnect")
 		return s.Seconds, ok
 	}}}, latencies("reconnect", opening)...),

@@ -62,7 +62,7 @@ func figure(b *strings.Builder, f Figure, y int) int {
 		fmt.Fprintf(b, "<text class=\"n\" x=\"%d\" y=\"%d\">%s</text>", nameWidth-8, y+13, html.EscapeString(s.Proxy))
 		fmt.Fprintf(b, "<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"%d\"/>", class, nameWidth, y, at(s.Median)-nameWidth, barHeight)
 		fmt.Fprintf(b, "<path class=\"range\" d=\"M%.1f %dH%.1fM%.1f %dv6M%.1f %dv6\"/>", at(s.Min), middle, at(s.Max), at(s.Min), middle-3, at(s.Max), middle-3)
-		fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", at(s.Max)+8, y+13, number(s.Median))
+		fmt.Fprintf(b, "<text x=\"%.1f\" y=\"%d\">%s</text>\n", at(s.Max)+8, y+13, Number(s.Median))
 		y += barStep
 	}
 	return y

@@ -31,6 +31,7 @@ type Options struct {
 
 // Result is what a comparison found.
 type Result struct {
+	Title   string      `json:"title,omitempty"` // of a comparison that tries something
 	Machine rig.Machine `json:"machine"`
 	When    time.Time   `json:"when"`
 	Runs    int         `json:"runs"`

@@ -43,7 +43,7 @@ func TestCasesFindTheirFigures(t *testing.T) {
 
 func TestSizes(t *testing.T) {
 	s := DefaultSizes(20_000)
-	if s.Idle != 9000 || s.IdleMiddle != 18_000 || s.Reconnect != 9000 || s.bytes(60e6) != "60000000" {
+	if s.Idle != 9000 || s.IdleMiddle != 18_000 || s.Reconnect != 9000 || s.ReconnectMiddle != 10_000 || s.bytes(60e6) != "60000000" {
 		t.Errorf("%+v", s)
 	}
 	if s = DefaultSizes(1 << 20); s.Idle != 10_000 || s.Reconnect != 10_000 || s.IdleMiddle != 18_000 {
@@ -99,7 +99,7 @@ func TestSpread(t *testing.T) {
 
 func TestNumbers(t *testing.T) {
 	for v, want := range map[float64]string{0: "0", 0.78125: "0.781", 25: "25", 1.5: "1.5", 99.94: "99.9", 17749.3: "17749", -3.21: "-3.21"} {
-		if got := number(v); got != want {
+		if got := Number(v); got != want {
 			t.Errorf("%v: %s, want %s", v, got, want)
 		}
 	}
@@ -123,8 +123,8 @@ func result() *Result {
 func TestMarkdown(t *testing.T) {
 	text := result().Markdown()
 	for _, want := range []string{
-		"medians (least-greatest) of 3", "Idle: 7 clients", "A trial at scale 0.5", "haproxy is not installed", "\n| | epoxy-direct | a<b&c |\n|---|---|---|\n",
-		"| Idle clients: resident memory per client, B | 1002 (1001-1003) | 6000 (3000-9000) |\n", "Go heap per client, B | 500 (500-500) | - |\n", "* round 1\n",
+		"medians (least-greatest) of 3", "Idle: 7 clients", "A trial at scale 0.5", "haproxy is not installed", "\n| | epoxy-direct | a<b&c | targets |\n|---|---|---|---|\n",
+		"| Idle clients: resident memory per client, B | 1002 (1001-1003) | 6000 (3000-9000) | direct at most 1229 B: 1002, met |\n", "Go heap per client, B | 500 (500-500) | - |  |\n", "* round 1\n",
 	} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)

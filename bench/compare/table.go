@@ -1,7 +1,6 @@
 package compare
 
 import (
-	"encoding/json"
 	"fmt"
 	"math"
 	"os"
@@ -67,11 +66,10 @@ func spread(proxy string, list []float64) Spread {
 
 // write writes all files.
 func (r *Result) write(dir string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return fmt.Errorf("compare: %w", err)
+	if err := r.Save(filepath.Join(dir, "compare.json")); err != nil {
+		return err
 	}
-	files := map[string]string{"compare.json": string(text) + "\n", "compare.md": r.Markdown()}
+	files := map[string]string{"compare.md": r.Markdown()}
 	for _, o := range r.Cases {
 		files[o.Name+".svg"] = Chart(o)
 	}
@@ -90,7 +88,7 @@ func (r *Result) Markdown() string {
 	if r.CPUs[0] != "" {
 		fmt.Fprintf(&b, " The proxy has CPU %s to itself, the fake Telegram and the load share CPU %s.", r.CPUs[0], r.CPUs[1])
 	}
-	fmt.Fprintf(&b, " Idle: %d clients, %d over middle proxies; coming back: %d.", r.Sizes.Idle, r.Sizes.IdleMiddle, r.Sizes.Reconnect)
+	fmt.Fprintf(&b, " Idle: %d clients, %d over middle proxies; coming back: %d and %d.", r.Sizes.Idle, r.Sizes.IdleMiddle, r.Sizes.Reconnect, r.Sizes.ReconnectMiddle)
 	if r.Sizes.Scale != 1 {
 		fmt.Fprintf(&b, " A trial at scale %g: no figures to quote.", r.Sizes.Scale)
 	}
@@ -101,14 +99,14 @@ func (r *Result) Markdown() string {
 	for _, p := range r.Proxies {
 		fmt.Fprintf(&b, " %s |", p.Name)
 	}
-	b.WriteString("\n|---|" + strings.Repeat("---|", len(r.Proxies)) + "\n")
+	b.WriteString(" targets |\n|---|" + strings.Repeat("---|", len(r.Proxies)+1) + "\n")
 	for _, o := range r.Cases {
 		for _, f := range o.Figures {
 			b.WriteString("| " + strings.TrimSuffix(o.Title+": "+f.Title+", "+f.Unit, ", ") + " |")
 			for _, p := range r.Proxies {
-				b.WriteString(" " + cell(f, p.Name) + " |")
+				b.WriteString(" " + f.Of(p.Name).String() + " |")
 			}
-			b.WriteByte('\n')
+			b.WriteString(" " + r.judged(o, f) + " |\n")
 		}
 	}
 	if len(r.Failed) > 0 {
@@ -120,17 +118,16 @@ func (r *Result) Markdown() string {
 	return b.String()
 }
 
-func cell(f Figure, proxy string) string {
-	for _, s := range f.By {
-		if s.Proxy == proxy {
-			return fmt.Sprintf("%s (%s-%s)", number(s.Median), number(s.Min), number(s.Max))
-		}
+// String is the median with the least and the greatest, "-" of nil.
+func (s *Spread) String() string {
+	if s == nil {
+		return "-"
 	}
-	return "-"
+	return fmt.Sprintf("%s (%s-%s)", Number(s.Median), Number(s.Min), Number(s.Max))
 }
 
-// number prints three digits that count, and whole numbers from 100 on.
-func number(v float64) string {
+// Number prints three digits that count, and whole numbers from 100 on.
+func Number(v float64) string {
 	if a := math.Abs(v); a >= 100 || v == math.Trunc(v) {
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	}

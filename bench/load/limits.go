@@ -23,6 +23,8 @@ const (
 	pingers = 8
 	// fillTime is how long the queues of stalled readers have to fill before they count as stalled.
 	fillTime = 2 * time.Second
+	// quietTime is the end of Idle's silence, a third of it at most, in which CPU time is noted.
+	quietTime = 20 * time.Second
 	// dialsAtOnce is how many connects one loop has in flight, so that no accept queue overflows.
 	dialsAtOnce = 128
 	// clientsPerSource is how many connections share one source address: of its 28,232 ports Linux finds a free one

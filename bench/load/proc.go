@@ -16,6 +16,7 @@ const clockTick = 10 * time.Millisecond
 type Usage struct {
 	User    time.Duration `json:"user_ns"`
 	System  time.Duration `json:"system_ns"`
+	Ran     time.Duration `json:"ran_ns"`   // the scheduler's count of both, exact, of threads that live; 0 where it does not tell
 	RSS     int64         `json:"rss"`      // bytes
 	Anon    int64         `json:"rss_anon"` // bytes, without file pages and shared memory
 	FDs     int           `json:"fds"`
@@ -42,6 +43,7 @@ func Measure(pids []int) (Usage, error) {
 		}
 		sum.User += u.User
 		sum.System += u.System
+		sum.Ran += u.Ran
 		sum.RSS += u.RSS
 		sum.Anon += u.Anon
 		sum.FDs += u.FDs
@@ -71,7 +73,27 @@ func measure(pid int) (Usage, error) {
 		return Usage{}, fmt.Errorf("load: measure process: %w", err)
 	}
 	u.FDs = len(fds)
+	u.Ran = ran(dir)
 	return u, nil
+}
+
+// ran sums what the threads of a process spent on a CPU: the first number of each schedstat.
+func ran(dir string) (sum time.Duration) {
+	tasks, err := os.ReadDir(dir + "task")
+	if err != nil {
+		return 0
+	}
+	for _, t := range tasks {
+		stat, err := os.ReadFile(dir + "task/" + t.Name() + "/schedstat")
+		if err != nil {
+			continue // it ended
+		}
+		first, _, _ := strings.Cut(string(stat), " ")
+		if n, err := strconv.ParseInt(first, 10, 64); err == nil {
+			sum += time.Duration(n)
+		}
+	}
+	return sum
 }
 
 // parseStat takes utime, stime and num_threads from /proc/PID/stat: fields 14, 15 and 20, counted from behind

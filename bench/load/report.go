@@ -44,6 +44,7 @@ type Latency struct {
 type CPU struct {
 	User          float64 `json:"user"`
 	System        float64 `json:"system"`
+	Ran           float64 `json:"ran,omitempty"`                  // both, exact, where the kernel tells and no thread ended
 	PerGB         float64 `json:"per_gb,omitempty"`               // 10^9 content bytes, down and up
 	PerMillion    float64 `json:"per_million_messages,omitempty"` // round trips
 	PerHandshakes float64 `json:"per_10k_handshakes,omitempty"`
@@ -118,6 +119,9 @@ func latency(h *Histogram) Latency {
 // measured sets the CPU time between two measurements. messages says that round trips are what it was spent on.
 func (s *Step) measured(before, after Usage, messages bool) {
 	c := &CPU{User: (after.User - before.User).Seconds(), System: (after.System - before.System).Seconds()}
+	if d := after.Ran - before.Ran; before.Ran > 0 && d > 0 && d >= after.CPU()-before.CPU()-2*clockTick {
+		c.Ran = d.Seconds()
+	}
 	per := func(n uint64, unit float64) float64 {
 		if n == 0 {
 			return 0
@@ -130,6 +134,17 @@ func (s *Step) measured(before, after Usage, messages bool) {
 	}
 	c.PerHandshakes = per(s.Opened, 1e4)
 	s.CPU = c
+}
+
+// Cores is the part of a core that the measured processes took in the step, 0 when they were not measured.
+func (s *Step) Cores() float64 {
+	if s.CPU == nil || s.Seconds <= 0 {
+		return 0
+	}
+	if s.CPU.Ran > 0 {
+		return s.CPU.Ran / s.Seconds
+	}
+	return (s.CPU.User + s.CPU.System) / s.Seconds
 }
 
 // add takes a finished step.

@@ -25,7 +25,8 @@ func (r *run) handshake(ctx context.Context) error {
 }
 
 // idle: Clients open, are silent for Settle, and all speak again. They open in quarters, so that the memory per
-// client is a slope and not a difference.
+// client is a slope and not a difference. The end of the silence is a step of its own: by then a proxy has given back what idle clients
+// do not need, and the CPU time that is left is what their mere presence costs.
 func (r *run) idle(ctx context.Context) error {
 	g, err := r.group(r.cfg.Clients)
 	if err != nil {
@@ -45,10 +46,12 @@ func (r *run) idle(ctx context.Context) error {
 	ping := func() error {
 		return g.run(ctx, task{job: jobEcho, once: true, size: pingSize, atOnce: dialsAtOnce * len(g.lanes)})
 	}
+	quiet := min(quietTime, r.cfg.Settle/3)
 	return first(
 		func() error { return r.memory("before", g) },
 		func() error { return r.step("open", open, g) },
-		func() error { return r.step("idle", func() error { return sleep(ctx, r.cfg.Settle) }, g) },
+		func() error { return r.step("settle", func() error { return sleep(ctx, r.cfg.Settle-quiet) }, g) },
+		func() error { return r.step("idle", func() error { return sleep(ctx, quiet) }, g) },
 		func() error { return r.memory("settled", g) },
 		func() error { return r.step("ping", ping, g) },
 		func() error { return r.memory("pinged", g) },

@@ -31,7 +31,7 @@ command {telegram} is the fake datacenter, {middle} the fake middle proxy, {list
 
   epoxy-bench compare                                       everything, 5 rounds, most of an hour
   epoxy-bench compare --runs 1 --cases small,handshake      a look
-  epoxy-bench compare --runs 1 --scale 0.02 --settle 1s --idle 500 --idle-middle 500 --reconnect 500    does it work?`
+  epoxy-bench compare --runs 1 --scale 0.02 --settle 1s --idle 500 --idle-middle 500 --reconnect 500 --reconnect-middle 500    does it work?`
 
 // comparison is what the flags of compare say.
 type comparison struct {
@@ -70,6 +70,7 @@ func compareCommand() *cobra.Command {
 	f.IntVar(&o.sizes.Idle, "idle", o.sizes.Idle, "idle clients of proxies with two sockets for each; default: what descriptors allow, 10,000 at most")
 	f.IntVar(&o.sizes.IdleMiddle, "idle-middle", o.sizes.IdleMiddle, "idle clients over middle proxies")
 	f.IntVar(&o.sizes.Reconnect, "reconnect", o.sizes.Reconnect, "clients who come back in the same moment")
+	f.IntVar(&o.sizes.ReconnectMiddle, "reconnect-middle", o.sizes.ReconnectMiddle, "the same over middle proxies")
 	f.DurationVar(&o.sizes.Settle, "settle", o.sizes.Settle, "how long idle clients are silent")
 	f.DurationVar(&o.sizes.Stall, "stall", o.sizes.Stall, "how long stalled readers are looked at")
 	f.Float64Var(&o.sizes.Scale, "scale", 1, "part of the bytes, round trips and handshakes; below 1 is a trial")
@@ -126,8 +127,8 @@ func (o *comparison) complete() (err error) {
 		return err
 	}
 	s := o.sizes
-	if o.options.Runs < 1 || s.Idle < 1 || s.IdleMiddle < 1 || s.Reconnect < 1 || s.Scale <= 0 || s.Stall <= 0 || s.Settle < 0 {
-		return errors.New("epoxy-bench: --runs, --idle, --idle-middle, --reconnect, --scale and --stall must be above 0, --settle not negative")
+	if o.options.Runs < 1 || s.Idle < 1 || s.IdleMiddle < 1 || s.Reconnect < 1 || s.ReconnectMiddle < 1 || s.Scale <= 0 || s.Stall <= 0 || s.Settle < 0 {
+		return errors.New("epoxy-bench: --runs, --idle, --idle-middle, --reconnect, --reconnect-middle, --scale and --stall must be above 0, --settle not negative")
 	}
 	for _, word := range o.modes {
 		mode, err := parseMode(word)

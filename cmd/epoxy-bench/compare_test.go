@@ -59,7 +59,7 @@ func TestCompare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := program(t, dir, "compare", "--runs", "2", "--scale", "0.002", "--idle", "60", "--idle-middle", "80", "--reconnect", "50", "--settle", "0s", "--stall", "200ms",
+	out := program(t, dir, "compare", "--runs", "2", "--scale", "0.002", "--idle", "60", "--idle-middle", "80", "--reconnect", "50", "--reconnect-middle", "60", "--settle", "0s", "--stall", "200ms",
 		"--out", "results", "--proxy", fmt.Sprintf("name=other mode=relay addr=%s run=./epoxy-bench floor --listen {listen} --target {telegram}", at))
 	var r compare.Result
 	readJSON(t, filepath.Join(dir, "results", "compare.json"), &r)
