@@ -23,10 +23,20 @@ type Options struct {
 	Runs   int
 	Cases  []Case
 	Epoxy  []rig.Mode  // Epoxy's own modes to measure
+	Trials []Trial     // other builds or settings of Epoxy, measured in those modes instead of it
+	Alone  bool        // without haproxy and the floor
+	Title  string      // of Result
 	Others []rig.Proxy // Argv of one word is a shell's line with {telegram}, {middle}, {lists}, {listen} and {dir}
 	Out    string      // directory
 	Sizes  Sizes
 	Log    io.Writer // lines of progress
+}
+
+// Trial is Epoxy as another program, or with more flags.
+type Trial struct {
+	Name    string
+	Program string // empty: the same
+	Flags   []string
 }
 
 // Result is what a comparison found.
@@ -76,7 +86,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		return nil, err
 	}
 	defer tg.Stop()
-	r := &Result{Machine: rig.ThisMachine(), When: time.Now().UTC().Truncate(time.Second), Runs: o.Runs, Sizes: o.Sizes, CPUs: [2]string{o.Rig.ProxyCPU, o.Rig.LoadCPU}}
+	r := &Result{Title: o.Title, Machine: rig.ThisMachine(), When: time.Now().UTC().Truncate(time.Second), Runs: o.Runs, Sizes: o.Sizes, CPUs: [2]string{o.Rig.ProxyCPU, o.Rig.LoadCPU}}
 	if err := r.invite(&o, tg); err != nil {
 		return nil, err
 	}
@@ -131,17 +141,29 @@ func (r *Result) measure(ctx context.Context, o *Options, c Case, who, round int
 
 // invite lists the proxies: Epoxy, the others, and the physical neighbours.
 func (r *Result) invite(o *Options, tg *rig.Telegram) error {
+	trials := o.Trials
+	if len(trials) == 0 {
+		trials = []Trial{{Name: "epoxy"}}
+	}
 	for _, mode := range o.Epoxy {
-		p, err := o.Rig.EpoxyProxy("epoxy-"+string(mode), mode, tg, "--secret", rig.Key)
-		if err != nil {
-			return err
+		for _, t := range trials {
+			p, err := o.Rig.EpoxyProxy(t.Name+"-"+string(mode), mode, tg, append([]string{"--secret", rig.Key}, t.Flags...)...)
+			if err != nil {
+				return err
+			}
+			if t.Program != "" {
+				p.Argv[0] = t.Program
+			}
+			r.Proxies = append(r.Proxies, *p)
 		}
-		r.Proxies = append(r.Proxies, *p)
 	}
 	for _, p := range o.Others {
 		line := strings.NewReplacer("{telegram}", tg.DC, "{middle}", tg.Middle, "{lists}", "http://"+tg.Lists, "{listen}", p.Addr, "{dir}", o.Rig.Dir).Replace(p.Argv[0])
 		p.Argv = []string{"sh", "-c", "exec " + line}
 		r.Proxies = append(r.Proxies, p)
+	}
+	if o.Alone {
+		return nil
 	}
 	haproxy, err := haproxy(o, tg)
 	switch {

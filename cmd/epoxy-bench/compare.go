@@ -29,6 +29,10 @@ mode is direct, middle, or relay for a plain relay of TCP. metrics=URL is where 
 command {telegram} is the fake datacenter, {middle} the fake middle proxy, {lists} the URL before /getProxySecret and
 /getProxyConfig, {listen} is addr, {dir} a directory that is removed afterwards. Take a secret that is good for nothing else.
 
+Another build or other settings of Epoxy are a name, a program and flags; with them the usual Epoxy is left out:
+
+  epoxy-bench compare --title 'A larger buffer' --neighbours=false --cases down --variant 'before=bin/epoxy' --variant 'after=bin/epoxy --upstream-rcvbuf 1M'
+
   epoxy-bench compare                                       everything, 5 rounds, most of an hour
   epoxy-bench compare --runs 1 --cases small,handshake      a look
   epoxy-bench compare --runs 1 --scale 0.02 --settle 1s --idle 500 --idle-middle 500 --reconnect 500 --reconnect-middle 500    does it work?`
@@ -39,6 +43,8 @@ type comparison struct {
 	cases   []string
 	modes   []string
 	others  []string
+	trials  []string
+	beside  bool
 	bench   benchPlace
 	sizes   compare.Sizes
 }
@@ -63,6 +69,9 @@ func compareCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	f.StringArrayVar(&o.others, "proxy", nil, "another proxy, see above; may be given several times")
+	f.StringArrayVar(&o.trials, "variant", nil, "NAME=PROGRAM FLAGS: Epoxy as another program or with more flags; may be given several times")
+	f.BoolVar(&o.beside, "neighbours", true, "measure haproxy and the floor, too")
+	f.StringVar(&o.options.Title, "title", "", "what this comparison tries")
 	f.StringSliceVar(&o.modes, "epoxy-modes", []string{"direct", "middle"}, "Epoxy's own modes to measure; empty is none")
 	f.StringSliceVar(&o.cases, "cases", []string{"down", "up", "small", "handshake", "idle", "stall", "reconnect"}, "what to measure, in this order")
 	f.IntVar(&o.options.Runs, "runs", 5, "rounds")
@@ -136,6 +145,15 @@ func (o *comparison) complete() (err error) {
 			return fmt.Errorf("epoxy-bench: --epoxy-modes %q is none of direct, middle", word)
 		}
 		o.options.Epoxy = append(o.options.Epoxy, mode)
+	}
+	o.options.Alone = !o.beside
+	for _, text := range o.trials {
+		name, command, ok := strings.Cut(text, "=")
+		words := strings.Fields(command)
+		if !ok || len(words) == 0 || name == "" || strings.ContainsAny(name, "/| ") {
+			return fmt.Errorf("epoxy-bench: --variant %q is not NAME=PROGRAM FLAGS", text)
+		}
+		o.options.Trials = append(o.options.Trials, compare.Trial{Name: name, Program: words[0], Flags: words[1:]})
 	}
 	for _, text := range o.others {
 		p, err := parseProxy(text)

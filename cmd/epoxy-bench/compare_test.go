@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -150,6 +151,8 @@ func TestMistakesOfRunsAreNamed(t *testing.T) {
 		{[]string{"compare", "--proxy", "addr=127.0.0.1:1 secret=1 run=x"}, "no name="},
 		{[]string{"compare", "--proxy", "color=red run=x"}, `"color" is none of`},
 		{[]string{"compare", "--proxy", "mode=fast run=x"}, `mode "fast" is none of`},
+		{[]string{"compare", "--variant", "before"}, "is not NAME=PROGRAM FLAGS"},
+		{[]string{"gather", "/nowhere"}, "no CASE.PROXY.ROUND.json"},
 		{[]string{"density", "--clients", "0"}, "must be above 0"},
 		{[]string{"density", "--clients", "1000000000"}, "make density N=1000000000 uses a guest kernel"},
 		{[]string{"soak", "--duration", "1s"}, "too short"},
@@ -161,6 +164,26 @@ func TestMistakesOfRunsAreNamed(t *testing.T) {
 		if code == 0 || !strings.Contains(errs, c.want) {
 			t.Errorf("%s: code %d, %s", c.args, code, errs)
 		}
+	}
+}
+
+// TestVariants compares Epoxy with itself under other flags, and nothing else, and sums up the reports again.
+func TestVariants(t *testing.T) {
+	dir := programs(t)
+	program(t, dir, "compare", "--runs", "2", "--cases", "handshake", "--scale", "0.002", "--epoxy-modes", "direct", "--neighbours=false", "--out", "results",
+		"--title", "A smaller buffer", "--variant", "before=./epoxy", "--variant", "after=./epoxy --upstream-rcvbuf 64KiB")
+	var r, again compare.Result
+	readJSON(t, filepath.Join(dir, "results", "compare.json"), &r)
+	if r.Title != "A smaller buffer" || len(r.Proxies) != 2 || r.Proxies[0].Name != "before-direct" || r.Proxies[1].Name != "after-direct" || len(r.Cases) != 1 || len(r.Failed) > 0 {
+		t.Fatalf("%+v", r)
+	}
+	if argv := r.Proxies[1].Argv; argv[0] != "./epoxy" || argv[len(argv)-1] != "64KiB" {
+		t.Errorf("%q", argv)
+	}
+	out := program(t, dir, "gather", filepath.Join("results", "reports"), "--json", "again.json", "--order", "before-direct,after-direct", "--title", "Once more")
+	readJSON(t, filepath.Join(dir, "again.json"), &again)
+	if again.Title != "Once more" || again.Runs != 2 || !reflect.DeepEqual(again.Cases, r.Cases) || !strings.Contains(out, "| before-direct | after-direct |") {
+		t.Errorf("%+v\n%s", again, out)
 	}
 }
 

@@ -58,7 +58,7 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		SilenceUsage:  true,
 	}
 	log := slog.New(slog.NewTextHandler(errs, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	root.AddCommand(telegramCommand(log), loadCommand(log), probeCommand(), compareCommand(), densityCommand(), soakCommand(), floorCommand())
+	root.AddCommand(telegramCommand(log), loadCommand(log), probeCommand(), compareCommand(), gatherCommand(), densityCommand(), soakCommand(), floorCommand())
 	root.SetFlagErrorFunc(usage)
 	root.SetArgs(args)
 	root.SetOut(out)
