@@ -1,6 +1,8 @@
 #!/bin/sh
 # make density [N=100000]: here where the descriptor limit allows so many clients, else in a guest kernel.
 #
+# The report is bin/density.json, with N bin/density-N.json.
+#
 #   bench/density.sh [CLIENTS [ARGUMENT of epoxy-bench density...]]
 set -eu
 cd "$(dirname "$0")/.."
@@ -10,8 +12,9 @@ if [ -z "$clients" ]; then
 	exec bin/epoxy-bench density --json bin/density.json "$@"
 fi
 limit=$(ulimit -Hn)
+report=bin/density-$clients.json
 if [ "$limit" = unlimited ] || [ "$((clients + 2000))" -le "$limit" ]; then
-	exec bin/epoxy-bench density --clients "$clients" --json bin/density.json "$@"
+	exec bin/epoxy-bench density --clients "$clients" --json "$report" "$@"
 fi
 if ! command -v linux.uml >/dev/null; then
 	echo "density: $clients clients take $((clients + 2000)) descriptors, this machine grants a process $limit (ulimit -Hn)," >&2
@@ -20,4 +23,4 @@ if ! command -v linux.uml >/dev/null; then
 fi
 echo "density: a process may have $limit descriptors here: going into a guest kernel, which takes its time" >&2
 # 16 KiB of kernel memory for both ends of a connection and 4 KiB in the two processes, with room.
-exec bench/bigbox -m "$((2048 + clients * 24 / 1024))M" -t 7200 bin/epoxy-bench density --clients "$clients" --json bin/density.json "$@"
+exec bench/bigbox -m "$((2048 + clients * 24 / 1024))M" -t 7200 bin/epoxy-bench density --clients "$clients" --json "$report" "$@"

@@ -26,6 +26,7 @@ type DensityOptions struct {
 // DensityReport is what so many clients cost.
 type DensityReport struct {
 	Machine rig.Machine `json:"machine"`
+	When    time.Time   `json:"when"`
 	Clients int         `json:"clients"`
 	Held    []Held      `json:"held"`
 	Answers uint64      `json:"answered_after_the_hold"`
@@ -69,7 +70,7 @@ func Density(ctx context.Context, o DensityOptions) (*DensityReport, error) {
 		return nil, err
 	}
 	defer child.Stop()
-	r := &DensityReport{Machine: rig.ThisMachine(), Clients: o.Clients}
+	r := &DensityReport{Machine: rig.ThisMachine(), When: time.Now().UTC().Truncate(time.Second), Clients: o.Clients}
 	fmt.Fprintf(o.Log, "%s\n%d clients over middle proxies in %d steps, %v of silence after each\n", r.Machine, o.Clients, o.Steps, o.Settle)
 	report, err := o.Rig.Load(ctx, p, child.PID(), "density", "--clients", strconv.Itoa(o.Clients), "--steps", strconv.Itoa(o.Steps),
 		"--settle", o.Settle.String(), "--duration", o.Active.String(), "--timeout", "5m")

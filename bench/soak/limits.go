@@ -5,7 +5,7 @@ import "time"
 // Ours.
 const (
 	linkLife    = "2s-10s" // of the middle proxies' links
-	sampleCount = 600      // in a soak, as far as sampleStep allows
+	sampleCount = 200      // in a soak, as far as sampleStep allows: its report is to be kept
 	sampleStep  = time.Second
 	reloadStep  = 3 * time.Second
 	restTime    = 40 * time.Second // for the last clients to leave: longer than a stall's

@@ -26,6 +26,7 @@ type Options struct {
 // Report is what a soak saw.
 type Report struct {
 	Machine rig.Machine `json:"machine"`
+	When    time.Time   `json:"when"`
 	Seconds float64     `json:"seconds"`
 	Proxies []Proxy     `json:"proxies"`
 	Faults  []string    `json:"faults,omitempty"` // none: it passed
@@ -87,7 +88,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer tg.Stop()
-	r := &Report{Machine: rig.ThisMachine()}
+	r := &Report{Machine: rig.ThisMachine(), When: time.Now().UTC().Truncate(time.Second)}
 	start := time.Now()
 	var all []*soaked
 	for _, who := range roles() {
