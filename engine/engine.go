@@ -189,7 +189,7 @@ func (e *Engine) budget(set *config.Settings, loops int) (int64, error) {
 
 func (e *Engine) addLoop(i, cpu int) error {
 	r, err := reactor.New(reactor.Options{
-		Index: i, CPU: cpu, StallTime: e.set().StallTimeout.Milliseconds(), Log: e.log,
+		Index: i, CPU: cpu, Poller: e.set().Poller.String(), StallTime: e.set().StallTimeout.Milliseconds(), Log: e.log,
 	})
 	if err != nil {
 		return fmt.Errorf("engine: loop %d: %w", i, err)

@@ -92,7 +92,7 @@ func (a *app) serve(s *config.Settings, args []string, warnings []warning) error
 	}
 	door.serve(log)
 	log.Info("serving", slog.Any("listen", e.Addrs()), slog.String("admin", door.addr()), slog.Int("clients_limit", e.Limit()),
-		slog.String("version", a.build.Version))
+		slog.Any("poller", s.Poller), slog.String("version", a.build.Version))
 	a.greet(s, e.Addrs(), made, log)
 	o.notify.ready("serving")
 	defer a.watch(o.notify, e)()

@@ -16,7 +16,7 @@ type Change struct {
 }
 
 // restart lists the settings that a running program cannot change.
-var restart = []string{"loops", "pin", "state-dir", "admin", "user", "log-format", "admin-token", "admin-mode", "replay-memory", "table-max"}
+var restart = []string{"loops", "pin", "poller", "state-dir", "admin", "user", "log-format", "admin-token", "admin-mode", "replay-memory", "table-max"}
 
 // Diff returns what differs between two Settings that Validate accepted, in the order of the flags, then ports and secrets.
 func Diff(from, to *Settings) (all []Change) {

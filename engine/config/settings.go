@@ -62,6 +62,7 @@ type Settings struct {
 	// Size.
 	Loops      int // event loops; 0 is one per usable CPU
 	Pin        Pin
+	Poller     Poller
 	QueueLimit int   // bytes that may wait for one client of a link
 	MaxClients int   // 0 is what the descriptor limit allows
 	Memory     int64 // bytes; 0 is DefaultMemory
@@ -132,6 +133,7 @@ func Default() *Settings {
 		TelegramConfig:   DefaultTelegramConfig,
 		TelegramConfigV6: DefaultTelegramConfigV6,
 		Pin:              PinAuto,
+		Poller:           PollerGnet,
 		SecretDrain:      defaultSecretDrain,
 		ListRefresh:      defaultListRefresh,
 		TableMax:         defaultTableMax,

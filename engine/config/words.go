@@ -101,6 +101,15 @@ const (
 	PinOff
 )
 
+// Poller is how a loop waits for events.
+type Poller uint8
+
+// The wait strategies of engine/reactor.
+const (
+	PollerGnet Poller = iota
+	PollerHybrid
+)
+
 // LogFormat is how log lines look.
 type LogFormat uint8
 
@@ -116,6 +125,7 @@ var (
 	migrateWords  = []string{MigrateIdle: "idle", MigrateAlways: "always", MigrateNever: "never"}
 	filterWords   = []string{FilterFirst: "first", FilterOff: "off", FilterAlways: "always"}
 	pinWords      = []string{PinAuto: "auto", PinOn: "on", PinOff: "off"}
+	pollerWords   = []string{PollerGnet: "gnet", PollerHybrid: "hybrid"}
 	formatWords   = []string{LogText: "text", LogJSON: "json"}
 )
 
@@ -133,6 +143,9 @@ func (f Filter) String() string { return word(filterWords, f) }
 
 // String returns the word of the flag.
 func (p Pin) String() string { return word(pinWords, p) }
+
+// String returns the word of the flag.
+func (p Poller) String() string { return word(pollerWords, p) }
 
 // String returns the word of the flag.
 func (f LogFormat) String() string { return word(formatWords, f) }

@@ -230,7 +230,7 @@ func TestNoDescriptorLeft(t *testing.T) {
 	}
 	_ = dialClosed(t) // the runtime's own poller is open from here on
 	first := open()
-	r, err := reactor.New(reactor.Options{CPU: reactor.CPUs()[0]})
+	r, err := reactor.New(reactor.Options{CPU: reactor.CPUs()[0], Poller: poller})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,8 @@
 package reactor_test
 
 import (
+	"cmp"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -15,12 +17,26 @@ import (
 	"epoxy/upstream"
 )
 
+// poller is the wait strategy under test.
+var poller = cmp.Or(os.Getenv(childEnv), "gnet")
+
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		limitedChild()
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(pollers{m})
+}
+
+// pollers runs all tests and benchmarks with each wait strategy.
+type pollers struct{ m *testing.M }
+
+func (p pollers) Run() (code int) {
+	for _, poller = range []string{"gnet", "hybrid"} {
+		fmt.Println("poller:", poller) // a line of configuration to benchstat
+		code = max(code, p.m.Run())
+	}
+	return code
 }
 
 // patience is how long a test waits for what must come.
@@ -76,7 +92,7 @@ func accept(h upstream.Handler) acceptFunc {
 // start runs a reactor until the test ends.
 func start(t testing.TB, o reactor.Options) *reactor.Reactor {
 	t.Helper()
-	o.CPU = -1
+	o.CPU, o.Poller = -1, poller
 	r, err := reactor.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -25,5 +25,10 @@ const (
 	acceptRetry = 100  // until a listener that ran out of descriptors is tried again
 	logEvery    = 1000 // between two lines about the same kind of fault
 
+	mostEvents = 1024 // of one wait
+	holdTime   = 2    // that a wait holds the processor; on a loop with 500 events a second most of them find one
+	maxMisses  = 6    // such waits in vain that are remembered
+	keptTasks  = 1024 // room for posted functions that is kept
+
 	backlog = 4096 // the kernel caps it at net.core.somaxconn
 )

@@ -30,7 +30,7 @@ func limitedChild() {
 		}
 	}
 	fail(unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 64, Max: 64}))
-	r, err := reactor.New(reactor.Options{CPU: -1})
+	r, err := reactor.New(reactor.Options{CPU: -1, Poller: poller})
 	fail(err)
 	l, err := reactor.Listen("127.0.0.1:0", reactor.ListenOptions{}, nil)
 	fail(err)
@@ -49,7 +49,7 @@ func limitedChild() {
 // B24: at the descriptor limit live clients are untouched, new ones wait, and it recovers.
 func TestDescriptorLimit(t *testing.T) {
 	child := exec.Command(os.Args[0])
-	child.Env = append(os.Environ(), childEnv+"=1")
+	child.Env = append(os.Environ(), childEnv+"="+poller)
 	child.Stderr = os.Stderr
 	in, err := child.StdinPipe()
 	if err != nil {

@@ -46,7 +46,7 @@ func TestPostKeepsOrder(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
-	r, err := reactor.New(reactor.Options{CPU: -1})
+	r, err := reactor.New(reactor.Options{CPU: -1, Poller: poller})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestStop(t *testing.T) {
 }
 
 func TestStopWithoutRun(t *testing.T) {
-	r, err := reactor.New(reactor.Options{CPU: -1})
+	r, err := reactor.New(reactor.Options{CPU: -1, Poller: poller})
 	if err != nil {
 		t.Fatal(err)
 	}

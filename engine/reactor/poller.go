@@ -31,20 +31,28 @@ type poller interface {
 var errStop = errors.ErrEngineShutdown
 
 // newPoller returns the wait strategy of that name.
-func newPoller(name string) (poller, error) {
+func newPoller(name string) (p poller, err error) {
 	switch name {
 	case "", "gnet":
-		p, err := netpoll.OpenPoller()
-		if err != nil {
-			return nil, fmt.Errorf("reactor: open poller: %w", err)
-		}
-		return gnetPoller{p}, nil
+		p, err = newGnetPoller()
+	case "hybrid":
+		p, err = newHybridPoller()
+	default:
+		return nil, fmt.Errorf("reactor: no poller %q, there are gnet and hybrid", name)
 	}
-	return nil, fmt.Errorf("reactor: no poller %q, there is gnet", name)
+	if err != nil {
+		return nil, fmt.Errorf("reactor: open poller: %w", err)
+	}
+	return p, nil
 }
 
 // gnetPoller is gnet's reactor: epoll and a lock-free task queue.
 type gnetPoller struct{ p *netpoll.Poller }
+
+func newGnetPoller() (gnetPoller, error) {
+	p, err := netpoll.OpenPoller()
+	return gnetPoller{p}, err
+}
 
 func (g gnetPoller) add(fd int) error {
 	return g.p.AddReadWrite(&netpoll.PollAttachment{FD: fd}, true)

@@ -36,7 +36,7 @@ type Options struct {
 	StallTime int64        // ms without progress of a queue until ReasonWriteStall; 15 s
 	DrainTime int64        // ms without progress after Close until ReasonDrainTime; 15 s
 	HalfTime  int64        // ms without progress of a half-closed socket until ReasonDrainTime; 60 s
-	Poller    string       // the wait strategy; gnet
+	Poller    string       // the wait strategy, gnet or hybrid; gnet
 	Log       *slog.Logger // none when nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -168,6 +169,13 @@ func CPUs() []int {
 		}
 	}
 	return cpus
+}
+
+// Sleep holds the thread for d and the 50 us that Linux takes; the timers of Go wake an idle program by the
+// millisecond. For load generators.
+func Sleep(d time.Duration) {
+	ts := unix.NsecToTimespec(int64(d))
+	_ = unix.Nanosleep(&ts, nil)
 }
 
 // SocketPair returns two connected unix stream sockets, for tests; the caller closes or adopts them.
