@@ -42,6 +42,10 @@ func (s Sizes) of(n float64) string { return strconv.Itoa(max(1, int(n*s.Scale))
 // bytes is a multiple of 4, as downloads are.
 func (s Sizes) bytes(n float64) string { return strconv.Itoa(max(4, int(n*s.Scale)&^3)) }
 
+func (s Sizes) time(d time.Duration) string {
+	return max(time.Duration(float64(d)*s.Scale), time.Millisecond).String()
+}
+
 // Case is one piece of work.
 type Case struct {
 	Name  string
@@ -58,7 +62,7 @@ type Row struct {
 
 // All returns every case, in the order of the table.
 func All() []Case {
-	return []Case{bulk("down", "Download"), bulk("up", "Upload"), small, handshake, idle, stall, reconnect}
+	return []Case{bulk("down", "Download"), bulk("up", "Upload"), small, paced, handshake, idle, stall, reconnect}
 }
 
 func bulk(direction, title string) Case {
@@ -77,6 +81,14 @@ var small = Case{
 		return []string{"small", "--clients", strconv.Itoa(s.Clients), "--messages", s.of(200_000), "--duration", "5m"}
 	},
 	Rows: append([]Row{{"CPU per million", "CPU s", cpu("small", func(c *load.CPU) float64 { return c.PerMillion })}}, latencies("small", echo)...),
+}
+
+var paced = Case{
+	Name: "paced", Title: "5,000 round trips of 200 B a second",
+	Args: func(_ rig.Mode, s Sizes) []string {
+		return []string{"paced", "--clients", strconv.Itoa(s.Clients), "--rate", "5000", "--duration", s.time(10 * time.Second)}
+	},
+	Rows: append([]Row{{"CPU per million", "CPU s", cpu("paced", func(c *load.CPU) float64 { return c.PerMillion })}}, latencies("paced", echo)...),
 }
 
 var handshake = Case{
@@ -211,7 +223,7 @@ func Find(names []string) (found []Case, err error) {
 			}
 		}
 		if i < 0 {
-			return nil, fmt.Errorf("compare: %q is none of down, up, small, handshake, idle, stall, reconnect", name)
+			return nil, fmt.Errorf("compare: %q is none of down, up, small, paced, handshake, idle, stall, reconnect", name)
 		}
 		found = append(found, All()[i])
 	}

@@ -22,11 +22,11 @@ func TestCasesFindTheirFigures(t *testing.T) {
 	r := &load.Report{Slope: &load.Slope{LaterRSS: 700, Heap: 400, Kernel: 3000}, Memory: []load.Memory{
 		{When: "open", Usage: load.Usage{RSS: 20e6}}, {When: "stalled", Usage: load.Usage{RSS: 25e6}},
 	}}
-	for _, name := range []string{"down", "up", "small", "handshake", "idle", "alone", "stalled", "reconnect"} {
+	for _, name := range []string{"down", "up", "small", "paced", "handshake", "idle", "alone", "stalled", "reconnect"} {
 		r.Steps = append(r.Steps, busy(name))
 	}
 	want := map[string][]float64{
-		"down": {0.8}, "up": {0.8}, "small": {20, 1, 2, 3}, "handshake": {1.5, 1, 2, 3}, "idle": {700, 400, 3000, 30},
+		"down": {0.8}, "up": {0.8}, "small": {20, 1, 2, 3}, "paced": {20, 1, 2, 3}, "handshake": {1.5, 1, 2, 3}, "idle": {700, 400, 3000, 30},
 		"stall": {5, 2, 2, 0}, "reconnect": {10, 1, 2, 3},
 	}
 	for _, c := range All() {

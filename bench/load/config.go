@@ -52,9 +52,10 @@ const (
 	Strangers                 // small, alone and then beside strangers
 	Reconnect                 // all are cut off and come back in the same moment
 	Density                   // idle in growing numbers, then a few of them small
+	Paced                     // small round trips, so many a second
 )
 
-var scenarioNames = [...]string{"handshake", "idle", "small", "bulk", "stall", "strangers", "reconnect", "density"}
+var scenarioNames = [...]string{"handshake", "idle", "small", "bulk", "stall", "strangers", "reconnect", "density", "paced"}
 
 // String returns the word that ParseScenario reads.
 func (s Scenario) String() string { return scenarioNames[s] }
@@ -66,7 +67,7 @@ func ParseScenario(text string) (Scenario, error) {
 			return Scenario(i), nil
 		}
 	}
-	return 0, fmt.Errorf("load: scenario %q is none of handshake, idle, small, bulk, stall, strangers, reconnect, density", text)
+	return 0, fmt.Errorf("load: scenario %q is none of handshake, idle, small, bulk, stall, strangers, reconnect, density, paced", text)
 }
 
 // Config says what to run. Not every field matters to every scenario.
@@ -85,8 +86,9 @@ type Config struct {
 	Total    int           // handshakes all in all
 	Idle     int           // further clients of small, who only stay
 	Messages uint64        // round trips all in all; or
-	Duration time.Duration // how long small and stall go on
-	Size     int           // bytes of a packet of small, with its head of 28
+	Duration time.Duration // how long small, paced and stall go on
+	Size     int           // bytes of a packet of small and paced, with its head of 28
+	Rate     int           // round trips of paced a second, all in all
 	Think    time.Duration // between an answer and the next packet
 	Down, Up uint64        // bytes for each client
 	Packet   int           // content bytes of a downloaded packet
@@ -133,6 +135,10 @@ func (c *Config) Validate() error {
 		check(c.Size > faketg.HeadSize && c.Size%4 == 0 && c.Size <= faketg.MaxContent, "the size of a message must be 32..1040384 and a multiple of 4")
 	case Density:
 		check(c.Steps > 0 && c.Steps <= c.Clients, "steps must be 1 to the number of clients")
+		check(c.Duration > 0, "the duration must be above 0")
+		check(c.Size > faketg.HeadSize && c.Size%4 == 0 && c.Size <= faketg.MaxContent, "the size of a message must be 32..1040384 and a multiple of 4")
+	case Paced:
+		check(c.Rate > 0 && c.Rate <= 1e6, "the rate must be 1..1000000")
 		check(c.Duration > 0, "the duration must be above 0")
 		check(c.Size > faketg.HeadSize && c.Size%4 == 0 && c.Size <= faketg.MaxContent, "the size of a message must be 32..1040384 and a multiple of 4")
 	case Idle, Reconnect:

@@ -30,6 +30,9 @@ func (c *conn) begin() bool {
 		return c.dial()
 	case jobEcho:
 		return c.echo(t.size)
+	case jobPaced:
+		c.park()
+		return true
 	case jobTransfer:
 		return c.transfer(t.down, t.up)
 	case jobHold:
@@ -70,6 +73,9 @@ func (c *conn) echo(size int) bool {
 	c.sock.Write(c.client.Echo(c.out(), size))
 	return true
 }
+
+// park lets the client wait for its tick.
+func (c *conn) park() { c.lane.parked = append(c.lane.parked, c) }
 
 func (c *conn) transfer(down, up uint64) bool {
 	c.up, c.down, c.synced = up, down, up == 0
@@ -154,7 +160,7 @@ func (c *conn) Data(_ upstream.Socket, p []byte) {
 	default:
 		c.synced = c.synced || done.Synced
 		switch {
-		case !c.busy || !c.proven || c.client.Awaited() > 0 || c.lane.task.job == jobEcho:
+		case !c.busy || !c.proven || c.client.Awaited() > 0 || c.lane.task.job <= jobPaced:
 		case c.down > 0:
 			c.ask()
 		case c.synced:
@@ -170,6 +176,8 @@ func (c *conn) next() {
 	case !c.busy:
 	case t.once:
 		c.finish()
+	case t.job == jobPaced:
+		c.park()
 	case t.think > 0:
 		c.sock.SetTimer(c.lane.loop.Now() + t.think)
 	case !c.echo(t.size):

@@ -14,6 +14,7 @@ const (
 	jobOpen     job = iota // connect, handshake, one echo, stay
 	jobCycle               // connect, handshake, one echo, close
 	jobEcho                // send messages one after another
+	jobPaced               // the same, each when its tick comes
 	jobTransfer            // download and upload
 	jobHold                // ask for a download and stop reading
 	jobRelease             // read on to the end of the download
@@ -54,6 +55,7 @@ type lane struct {
 	busy   int // clients that are at it
 	sent   uint64
 	open   int           // sockets
+	parked []*conn       // clients of jobPaced who wait for their tick
 	done   chan struct{} // closed at the end of the task; nil between tasks
 }
 
@@ -67,7 +69,7 @@ func (l *lane) begin(t task, done chan struct{}) {
 	if t.atOnce == 0 {
 		t.atOnce = t.count
 	}
-	l.task, l.next, l.sent, l.done = t, 0, 0, done
+	l.task, l.next, l.sent, l.parked, l.done = t, 0, 0, nil, done
 	if t.job == jobClose {
 		for len(l.conns) > 0 {
 			l.conns[0].leave()

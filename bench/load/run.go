@@ -52,6 +52,8 @@ func Run(ctx context.Context, c Config, log *slog.Logger) (*Report, error) {
 		err = r.reconnect(ctx)
 	case Density:
 		err = r.density(ctx)
+	case Paced:
+		err = r.paced(ctx)
 	}
 	return r.report, err
 }
@@ -87,7 +89,7 @@ func (r *run) step(name string, act func() error, groups ...*group) error {
 	s := newStep(name, took, sum)
 	s.LoadCPU = (ownAfter.CPU() - own.CPU()).Seconds()
 	if len(r.cfg.PIDs) > 0 && err == nil {
-		s.measured(before, after, slices.Contains([]Scenario{Small, Strangers, Density}, r.cfg.Scenario))
+		s.measured(before, after, slices.Contains([]Scenario{Small, Strangers, Density, Paced}, r.cfg.Scenario))
 	}
 	r.report.add(s, sum)
 	return errors.Join(failure, err)

@@ -114,6 +114,15 @@ func TestSmallByTime(t *testing.T) {
 	}
 }
 
+func TestPaced(t *testing.T) {
+	c := straight(serve(t, 2, faketg.Faults{}), Paced)
+	c.Rate, c.Duration = 2000, 200*time.Millisecond
+	s := play(t, c)["paced"]
+	if s.Messages == 0 || s.Messages > 400 || s.Seconds < 0.2 || s.Echo.P50 <= 0 || s.CPU == nil || s.CPU.PerMillion <= 0 {
+		t.Errorf("%+v, CPU %+v", s, s.CPU)
+	}
+}
+
 func TestBulk(t *testing.T) {
 	c := straight(serve(t, 1, faketg.Faults{}), Bulk)
 	c.Down, c.Up, c.Packet = 5_000_004, 3_000_000, 50_000

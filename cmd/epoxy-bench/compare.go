@@ -73,7 +73,7 @@ func compareCommand() *cobra.Command {
 	f.BoolVar(&o.beside, "neighbours", true, "measure haproxy and the floor, too")
 	f.StringVar(&o.options.Title, "title", "", "what this comparison tries")
 	f.StringSliceVar(&o.modes, "epoxy-modes", []string{"direct", "middle"}, "Epoxy's own modes to measure; empty is none")
-	f.StringSliceVar(&o.cases, "cases", []string{"down", "up", "small", "handshake", "idle", "stall", "reconnect"}, "what to measure, in this order")
+	f.StringSliceVar(&o.cases, "cases", []string{"down", "up", "small", "paced", "handshake", "idle", "stall", "reconnect"}, "what to measure, in this order")
 	f.IntVar(&o.options.Runs, "runs", 5, "rounds")
 	f.StringVar(&o.options.Out, "out", filepath.Join("bin", "compare"), "directory for the results")
 	f.IntVar(&o.sizes.Idle, "idle", o.sizes.Idle, "idle clients of proxies with two sockets for each; default: what descriptors allow, 10,000 at most")

@@ -71,7 +71,7 @@ func TestCompare(t *testing.T) {
 	if !names["epoxy-direct"] || !names["epoxy-middle"] || !names["other"] || !names["floor"] || names["haproxy"] == (len(r.Missing) > 0) {
 		t.Errorf("proxies %v, missing %v", names, r.Missing)
 	}
-	if len(r.Cases) != 7 || len(r.Failed) > 0 || r.Machine.CPUs < 1 {
+	if len(r.Cases) != 8 || len(r.Failed) > 0 || r.Machine.CPUs < 1 {
 		t.Errorf("%d cases, failed %v\n%s", len(r.Cases), r.Failed, out)
 	}
 	for _, c := range r.Cases {
@@ -90,7 +90,7 @@ func TestCompare(t *testing.T) {
 	if table, err := os.ReadFile(filepath.Join(dir, "results", "compare.md")); err != nil || !strings.Contains(out, string(table)) {
 		t.Errorf("%v, printed\n%s", err, out)
 	}
-	if reports, _ := filepath.Glob(filepath.Join(dir, "results", "reports", "*.json")); len(reports) != 2*7*len(r.Proxies) {
+	if reports, _ := filepath.Glob(filepath.Join(dir, "results", "reports", "*.json")); len(reports) != 2*8*len(r.Proxies) {
 		t.Errorf("%d reports", len(reports))
 	}
 }

@@ -89,6 +89,18 @@ long they take. --idle adds clients that only stay.
 			f.IntVar(&o.config.Size, "size", 200, "bytes of a packet, 32 or more, a multiple of 4")
 			f.DurationVar(&o.config.Think, "think", 0, "pause between an answer and the next packet; works in steps of 16ms")
 		}},
+	{load.Paced, "Small round trips, so many a second",
+		`paced lets --clients send packets of --size bytes, --rate a second in all and evenly in time. It
+shows the CPU time of a million round trips on a proxy that has time to fall asleep between
+them, as most have most of the time.
+
+  epoxy-bench load paced --server 127.0.0.1:443 --secret ee... --rate 5000 --pid 1234`,
+		func(o *orders, f *pflag.FlagSet) {
+			f.IntVar(&o.config.Clients, "clients", 64, "clients that send")
+			f.IntVar(&o.config.Rate, "rate", 5000, "round trips a second")
+			f.DurationVar(&o.config.Duration, "duration", 10*time.Second, "how long they send")
+			f.IntVar(&o.config.Size, "size", 200, "bytes of a packet, 32 or more, a multiple of 4")
+		}},
 	{load.Bulk, "Downloads and uploads",
 		`bulk lets --clients transfer --bytes each: down, up, or one after the other. It shows the
 CPU time of 10^9 bytes. Where many clients share a link to a middle proxy, a client that
@@ -167,9 +179,9 @@ func loadCommand(log *slog.Logger) *cobra.Command {
 		Long:  loadHelp,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return usageError{fmt.Errorf("epoxy-bench: load needs a scenario: handshake, idle, small, bulk, stall, strangers, reconnect or density")}
+				return usageError{fmt.Errorf("epoxy-bench: load needs a scenario: handshake, idle, small, bulk, stall, strangers, reconnect, density or paced")}
 			}
-			return usageError{fmt.Errorf("epoxy-bench: scenario %q is none of handshake, idle, small, bulk, stall, strangers, reconnect, density", args[0])}
+			return usageError{fmt.Errorf("epoxy-bench: scenario %q is none of handshake, idle, small, bulk, stall, strangers, reconnect, density, paced", args[0])}
 		},
 		RunE: func(*cobra.Command, []string) error { return nil }, // never: Args refuses everything
 	}
@@ -268,7 +280,7 @@ func (o *orders) complete() (err error) {
 				return err
 			}
 		}
-	case load.Handshake, load.Idle, load.Small, load.Reconnect, load.Density:
+	case load.Handshake, load.Idle, load.Small, load.Reconnect, load.Density, load.Paced:
 	}
 	return cfg.Validate()
 }
