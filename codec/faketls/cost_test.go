@@ -10,8 +10,9 @@ func TestNoAllocations(t *testing.T) {
 	d, k := NewDigester(), NewKey(testSecret)
 	wire := AppendRecords(nil, make([]byte, 16<<10), ClientPayload)
 	scratch, header := make([]byte, len(wire)), make([]byte, HeaderSize)
-	profile := Profile{Group: X25519MLKEM768}
+	profile := Profile{Group: X25519MLKEM768, Spread: 3}
 	h := mustParse(t, hello)
+	flight, rand := make([]byte, 0, MaxFlight), source(8)
 	for name, f := range map[string]func(){
 		"Sniff": func() { _, _ = Sniff(hello) },
 		"ParseHello": func() {
@@ -40,6 +41,13 @@ func TestNoAllocations(t *testing.T) {
 			copy(scratch, wire)
 			if n, err := r.Strip(scratch); n != 16<<10 || err != nil {
 				t.Error(n, err)
+			}
+		},
+		"AppendFlight": func() {
+			for _, group := range []Group{X25519, X25519MLKEM768} {
+				if _, err := d.AppendFlight(flight, k, &h, &profile, Choice{0x1301, group}, rand); err != nil {
+					t.Error(err)
+				}
 			}
 		},
 		"PutHeader": func() { PutHeader(header, 1) },

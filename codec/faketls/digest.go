@@ -8,6 +8,7 @@ import (
 	"hash"
 
 	"epoxy/codec"
+	"epoxy/codec/keyshare"
 )
 
 // signedSize is how much of the random is the digest; the last four bytes hide the time.
@@ -53,18 +54,25 @@ func (k *Key) String() string { return "faketls.Key" }
 // GoString hides the secret from %#v.
 func (k *Key) GoString() string { return k.String() }
 
-// Digester does the HMACs of one loop without allocating. It is not for concurrent use.
+// Digester does the HMACs and flights of one loop without allocating. It is not for concurrent use.
 type Digester struct {
 	hash  hash.Hash
 	state encoding.BinaryUnmarshaler // the same hash
 	sum   [sha256.Size]byte
 	pad   [sha256.BlockSize]byte
+
+	noise  noise
+	fill   func([]byte) // noise's
+	shares keyshare.Maker
+	share  [mlkemCipherSize + x25519Size]byte // of the flight that is being built
 }
 
 // NewDigester returns a Digester.
 func NewDigester() *Digester {
 	h := sha256.New()
-	return &Digester{hash: h, state: h.(encoding.BinaryUnmarshaler)}
+	d := &Digester{hash: h, state: h.(encoding.BinaryUnmarshaler)}
+	d.fill = d.noise.fill
+	return d
 }
 
 // Rekey makes k, the zero Key or one that d alone uses, the key of another secret in the same memory: for secrets that are

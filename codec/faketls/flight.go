@@ -1,9 +1,9 @@
 package faketls
 
 import (
-	"crypto/ecdh"
-	"crypto/mlkem"
 	"slices"
+
+	"epoxy/codec/keyshare"
 )
 
 // helloBodyMax is the longest ServerHello record payload, the hybrid one (spec client-protocols 4.3).
@@ -16,62 +16,36 @@ const helloBodyMax = sessionAt - HeaderSize + 1 + maxSession + 3 + 2 + 4 + 4 + m
 //	14 03 03 00 01 01
 //	17 03 03 len | random bytes, p.AppData of them
 //
-// The x25519 key is a genuine point and the ML-KEM ciphertext a genuine one for the client's key: both
-// can be tested from outside. rand fills its argument with secure random bytes; ML-KEM draws its own from
-// crypto/rand, there is no way to hand it any. A hybrid share whose ML-KEM key is malformed is answered
-// with x25519 when offered, else with ReasonHelloShare; dst comes back unchanged then.
+// The x25519 key is a point as genuine ones are, which can be tested from outside, and the ML-KEM ciphertext has the
+// distribution of genuine ones; package keyshare says more. rand fills its argument with secure random bytes; it is asked
+// for a seed, once. A hybrid share whose ML-KEM key is malformed is answered with x25519 when offered, else with
+// ReasonHelloShare; dst comes back unchanged then. It allocates nothing but dst's growth.
 func (d *Digester) AppendFlight(dst []byte, k *Key, h *Hello, p *Profile, c Choice, rand func([]byte)) ([]byte, error) {
-	var point [x25519Size]byte
-	if err := newPoint(point[:], rand); err != nil {
-		return dst, errShare
-	}
-	share := point[:]
-	if c.Group == X25519MLKEM768 {
-		cipher, ok := encapsulate(h.MLKEM)
-		switch {
-		case ok:
-			share = append(cipher, share...)
-		case h.X25519 != nil:
-			c.Group = X25519
-		default:
+	if c.Group == X25519MLKEM768 && (len(h.MLKEM) < mlkemKeySize || !keyshare.ValidKey(h.MLKEM[:mlkemKeySize])) {
+		if h.X25519 == nil {
 			return dst, errShare
 		}
+		c.Group = X25519
 	}
-	var r [1]byte
+	d.noise.seed(rand)
+	share := d.share[:c.Group.answerSize()]
+	point := share
+	if c.Group == X25519MLKEM768 {
+		d.shares.Ciphertext(share, d.fill)
+		point = share[mlkemCipherSize:]
+	}
+	d.shares.Point(point, d.fill)
+	var spread byte
 	if p.Spread > 0 {
-		rand(r[:])
+		spread = d.noise.byte()
 	}
-	start, data := len(dst), p.appData(c.Suite, r[0])
+	start, data := len(dst), p.appData(c.Suite, spread)
 	dst = slices.Grow(dst, HeaderSize+helloBodyMax+ccsSize+HeaderSize+data)
 	dst = appendServerHello(dst, h.SessionID, c, p.VersionsFirst, share)
 	dst = appendTail(dst, data)
-	rand(dst[len(dst)-data:])
+	d.noise.fill(dst[len(dst)-data:])
 	d.sign(k, h.Random, dst[start:])
 	return dst, nil
-}
-
-// newPoint writes the public key of a fresh private key.
-func newPoint(dst []byte, rand func([]byte)) error {
-	rand(dst)
-	private, err := ecdh.X25519().NewPrivateKey(dst)
-	if err != nil {
-		return err
-	}
-	copy(dst, private.PublicKey().Bytes())
-	return nil
-}
-
-// encapsulate returns a ciphertext for the ML-KEM-768 key at the start of share, or false for a key that is none.
-func encapsulate(share []byte) ([]byte, bool) {
-	if len(share) < mlkemKeySize {
-		return nil, false
-	}
-	key, err := mlkem.NewEncapsulationKey768(share[:mlkemKeySize])
-	if err != nil {
-		return nil, false
-	}
-	_, cipher := key.Encapsulate()
-	return cipher, true
 }
 
 // appendServerHello appends the first record, its random zero.

@@ -1,6 +1,10 @@
 package faketls
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+
+	"epoxy/codec/keyshare"
+)
 
 // Group is a named group of TLS 1.3 key exchange.
 type Group uint16
@@ -14,9 +18,9 @@ const (
 
 // Sizes of the shares (spec client-protocols 4.3).
 const (
-	x25519Size      = 32
-	mlkemKeySize    = 1184 // ML-KEM-768 encapsulation key, the client's part
-	mlkemCipherSize = 1088 // ML-KEM-768 ciphertext, our part
+	x25519Size      = keyshare.PointSize
+	mlkemKeySize    = keyshare.KeySize        // 1184: ML-KEM-768 encapsulation key, the client's part
+	mlkemCipherSize = keyshare.CiphertextSize // 1088: ML-KEM-768 ciphertext, our part
 )
 
 // answerSize is the length of our key share.
