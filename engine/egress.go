@@ -27,7 +27,7 @@ type pastCounts struct {
 func (l *loop) useUpstream(e *Engine, set *config.Settings) {
 	dial := &upstream.DialOptions{
 		BindV4: set.BindV4, BindV6: set.BindV6, Interface: set.Interface, Mark: set.Mark,
-		RecvBuffer: set.UpstreamRcvbuf, UserTimeout: int(set.UserTimeout.Milliseconds()),
+		RecvBuffer: set.UpstreamRcvbuf, RecvBufferWide: 2 * set.UpstreamRcvbuf, UserTimeout: int(set.UserTimeout.Milliseconds()),
 		KeepIdle: int(set.Keepalive.Idle / time.Second), KeepInterval: int(set.Keepalive.Interval / time.Second),
 		KeepCount: set.Keepalive.Count,
 	}

@@ -102,6 +102,7 @@ func (e *Engine) force() {
 // linkOptions returns o as links need it: the kernel finds a dead one as early as our pings do (spec upstream-protocols 8,
 // fault 22).
 func linkOptions(o upstream.DialOptions) *upstream.DialOptions {
+	o.RecvBufferWide = 0 // longer reads of a link gain nothing
 	o.UserTimeout = linkUserTimeout
 	o.KeepIdle, o.KeepInterval, o.KeepCount = linkKeepIdle, linkKeepEvery, linkKeepCount
 	return &o

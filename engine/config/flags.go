@@ -224,7 +224,7 @@ func (r registrar) telegram() {
 	scalar(r, &s.BindV6, "bind-v6", "IP", parseFamily(false, "2001:db8::1"), showAddr, "source address of IPv6 connections to Telegram")
 	scalar(r, &s.Interface, "interface", "NAME", parseInterface, same, "network interface of connections to Telegram (needs CAP_NET_RAW)")
 	scalar(r, &s.Mark, "fwmark", "MARK", parseMark, func(m uint32) string { return strconv.FormatUint(uint64(m), 10) }, "firewall mark of connections to Telegram (needs CAP_NET_ADMIN); 0 is none")
-	scalar(r, &s.UpstreamRcvbuf, "upstream-rcvbuf", "BYTES", parseSize, strconv.Itoa, "receive buffer of each connection to Telegram; 0 leaves it to the kernel")
+	scalar(r, &s.UpstreamRcvbuf, "upstream-rcvbuf", "BYTES", parseSize, strconv.Itoa, "receive buffer of each connection to Telegram, doubled in direct mode while a client keeps up; 0 leaves it to the kernel")
 }
 
 func (r registrar) size() {

@@ -86,9 +86,9 @@ func (r *Reactor) read(c *Conn) {
 		c.h.Data(c, r.buffer[:n])
 		switch {
 		case r.stats.Partial != partial:
-			c.growth = 0
+			c.narrow()
 		case n == size && size < r.opts.ReadMax:
-			c.growth++
+			c.widen()
 		}
 		if budget -= n; budget <= 0 {
 			break
@@ -97,6 +97,22 @@ func (r *Reactor) read(c *Conn) {
 	if c.flags&(readable|paused|eof|closing|dead) == readable {
 		r.enlist(c)
 	}
+}
+
+// widen doubles the read size of a socket whose bytes are taken as they come, and gives it the larger receive buffer
+// when there is one: fewer and longer reads for who is fast, little kernel memory for who is slow.
+func (c *Conn) widen() {
+	if c.growth++; c.growth == wideAt && c.wide != 0 && !c.is(dead) {
+		_ = unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_RCVBUF, int(c.wide)<<10)
+	}
+}
+
+// narrow undoes widen, since somebody is slower than the socket.
+func (c *Conn) narrow() {
+	if c.growth >= wideAt && c.wide != 0 && !c.is(dead) {
+		_ = unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_RCVBUF, int(c.small)<<10)
+	}
+	c.growth = 0
 }
 
 // end tells the handler of the peer's FIN.
