@@ -14,7 +14,7 @@ RACE     := $(if $(CC_FOUND),-race)
 NESTED := $(filter-out tools/lint tools/demo,$(patsubst %/go.mod,%,$(wildcard tools/*/go.mod bench/*/go.mod)))
 
 .DEFAULT_GOAL := help
-.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke allocs compare density soak fuzz fuzz-smoke pgo docs clean
+.PHONY: help need-go build run demo demo-probe test check lint bench bench-smoke allocs compare density soak figures figures-bench fuzz fuzz-smoke pgo docs clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ compare: build ## Epoxy, haproxy and a bare relay side by side, most of an hour 
 
 density: build ## as many idle clients as there is room for (N=100000), in a guest kernel where descriptors do not suffice
 	@bench/density.sh $(N)
+
+figures: need-go ## write measured tables and charts anew from docs/figures (FROM=bin/compare/compare.json takes a report in)
+	go run ./tools/figures $(if $(AS),-as $(AS)) $(if $(FROM),keep $(FROM))
+
+figures-bench: need-go ## run the micro-benchmarks that docs/PERFORMANCE.md shows, and write tables anew
+	go run ./tools/figures bench
 
 DURATION ?= 30m
 soak: build ## everything at once for half an hour (DURATION=30m): flat memory and descriptors, no lost byte

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Measures Epoxy, direct and over middle proxies, beside haproxy in TCP mode on the same work, in turn, and prints
-# medians as a Markdown table.
+# Measures Epoxy in settings that epoxy-bench compare does not know: with a front, with limits, beside strangers; or an older build.
+# Prints medians as a Markdown table, and writes bin/figures/summary.json with every round's values.
 #
-#   bench/figures.sh [ROUNDS]        5 rounds take about 30 minutes
-#   WHO='middle' CASES='idle' IDLE_MIDDLE=18000 bench/figures.sh 1
-#   WHO='before direct front' CASES=handshake BEFORE=/path/of/an/older/epoxy bench/figures.sh 5
 #   WHO='front control down mute' CASES=strangers bench/figures.sh 5
+#   WHO='direct front' CASES=handshake bench/figures.sh 5
+#   WHO='direct rules' CASES='small handshake' bench/figures.sh 9
+#   WHO='before direct' BEFORE=/path/of/an/older/epoxy bench/figures.sh 5
+#   make figures FROM=bin/figures/summary.json AS=strangers/crowd.json     keeps it; strangers/front.json, limits.json
 #
 # rules is direct with every kind of limit set, none of which refuses anybody, and metrics asked for every second. front is direct with an nginx behind it for strangers, once it is measured; in down nobody listens there, in mute nginx
 # is stopped and answers nobody, and in control the strangers go straight to nginx, so the proxy has no part in what the
@@ -17,7 +18,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-5}
-cases=${CASES:-down up small handshake idle stall}
+cases=${CASES:-down up small handshake idle}
 declare -A idle=([haproxy]=${IDLE:-9000} [direct]=${IDLE:-9000} [middle]=${IDLE_MIDDLE:-18000})
 out=bin/figures
 key=7f0c5a3e9d1b48e26a4f8c0d2e6b9a13
@@ -27,8 +28,6 @@ tg=127.0.0.1:17443 middle=127.0.0.1:17543 lists=127.0.0.1:17544 proxy=127.0.0.1:
 site=127.0.0.1:17444 nobody=127.0.0.1:17445 admin=127.0.0.1:17002
 tag=00112233445566778899aabbccddeeff
 who=(${WHO:-haproxy direct middle})
-declare -A title=([haproxy]='haproxy, TCP mode' [direct]='Epoxy, fake-TLS, direct' [middle]='Epoxy, fake-TLS, middle proxies' [before]='before'
-  [rules]='all limits and metrics on' [front]='Epoxy, front measured' [control]='strangers at the front itself' [down]='front down' [mute]='front never answers')
 [ -z "${NICE:-}" ] || echo "$NICE" >/proc/self/autogroup
 rm -rf "$out" && mkdir -p "$out"
 cp bin/epoxy bin/epoxy-bench "$out"/ # a build beside this run changes nothing
@@ -155,45 +154,12 @@ for round in $(seq "$rounds"); do
           at=()
           [ "$w" = control ] && at=(--at "$site")
           run strangers "$w" "$round" strangers --slow 200 --probes 2000 --duration "${SECONDS_EACH:-8}s" "${at[@]}" ;;
-        stall) run stall "$w" "$round" stall --clients 1 --bytes 2GB --duration 8s --timeout 120s ;;
       esac
     done
     echo "round $round, $w: done" >&2
   done
 done
 
-# median FIELD FILES...: the middle of the last value of a number in each report
-median() {
-  local field=$1
-  shift
-  for f in "$@"; do
-    grep -o "\"$field\": [-0-9.]*" "$f" | tail -n 1 | awk '{print $2}'
-  done | sort -n | awk '{v[NR]=$1} END {if (NR) printf "%.4g (%.4g-%.4g)", v[int((NR+1)/2)], v[1], v[NR]; else printf "-"}'
-}
-row() { # TEXT CASE FIELD
-  ls "$out/$2".*.json >/dev/null 2>&1 || return 0
-  printf '| %s |' "$1"
-  for w in ${who[@]}; do printf ' %s |' "$(median "$3" $(ls "$out/$2.$w".*.json 2>/dev/null))"; done
-  echo
-}
-echo "$(uname -sr), $(awk -F': ' '/model name/ {print $2; exit}' /proc/cpuinfo), $(go version | awk '{print $3}'), commit $(git rev-parse --short HEAD), medians (min-max) of $rounds"
-echo
-printf '| CPU seconds of the proxy |'
-for w in ${who[@]}; do printf ' %s |' "${title[$w]}"; done
-printf '\n|---|'
-for w in ${who[@]}; do printf -- '---|'; done
-echo
-row 'download, per GB' down per_gb
-row 'upload, per GB' up per_gb
-row 'round trips of 200 B, per million' small per_million_messages
-row 'handshake and one round trip, per 10,000' handshake per_10k_handshakes
-row 'resident memory per idle client, bytes' idle later_rss
-row 'p50 of clients alone, ms' strangers alone_p50_ms
-row 'p50 beside strangers, ms' strangers beside_p50_ms
-row 'p99 of clients alone, ms' strangers alone_p99_ms
-row 'p99 beside strangers, ms' strangers beside_p99_ms
-row 'change of the p99, %' strangers p99_change_percent
-row 'probes answered, per second' strangers answered_per_second
-row 'cores alone' strangers alone_cores
-row 'cores beside strangers' strangers beside_cores
-row 'resident memory beside strangers, bytes' strangers beside_rss
+# The proxies in the order that was asked for, whatever the order of their files.
+order=${who[*]}
+"$out"/epoxy-bench gather "$out" --order "${order// /,}" --json "$out"/summary.json

@@ -5,6 +5,7 @@
 #
 #   make build && sudo bench/strangers.sh [ROUNDS]     45 s a round; needs nginx, openssl and root
 #   CONTROL=1 bench/strangers.sh                       the crowd goes straight to nginx
+#   make figures FROM=bin/strangers/summary.json AS=strangers/watched.json     keeps it
 #   FRONT=127.0.0.1:1 bench/strangers.sh               nobody is at the front
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -60,11 +61,11 @@ for round in $(seq "$rounds"); do
   pids+=("$pid")
   sleep 3 # the front is measured
   setsid taskset -c 1 "$bench" load strangers --server "$proxy" --secret "$secret" --clients 1 --duration 12s --slow 200 --probes 2000 \
-    --pid "$pid" --json "${at[@]}" >"$out/crowd.$round.json" &
+    --pid "$pid" --json "${at[@]}" >"$out/watched.crowd.$round.json" &
   crowd=$!
   sleep 1 # it is alone for 12 s, then the crowd comes for 12 s
   for phase in alone beside; do
-    first "$out"/load.pid taskset -c 1 "$bench" load small --server "$proxy" --secret "$secret" --clients 64 --think 16ms --duration 9s --json >"$out/$phase.$round.json"
+    first "$out"/load.pid taskset -c 1 "$bench" load small --server "$proxy" --secret "$secret" --clients 64 --think 16ms --duration 9s --json >"$out/watched.$phase.$round.json"
     sleep 4
   done
   wait "$crowd"
@@ -72,11 +73,4 @@ for round in $(seq "$rounds"); do
   while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 done
 
-number() { grep -o "\"$2\": [-0-9.]*" "$1" | tail -n 1 | awk '{print $2}'; }
-echo "$(uname -sr), $(go version | awk '{print $3}'), commit $(git rev-parse --short HEAD), $rounds rounds"
-printf '\n| round | p99 alone, ms | p99 beside strangers, ms | change, %% | probes answered, per second | RSS beside, bytes |\n|---|---|---|---|---|---|\n'
-for round in $(seq "$rounds"); do
-  a=$(number "$out/alone.$round.json" p99_ms) b=$(number "$out/beside.$round.json" p99_ms)
-  printf '| %s | %.2f | %.2f | %s | %.0f | %s |\n' "$round" "$a" "$b" "$(awk "BEGIN {printf \"%+.0f\", 100*($b/$a-1)}")" \
-    "$(number "$out/crowd.$round.json" answered_per_second)" "$(number "$out/crowd.$round.json" beside_rss)"
-done
+"$bench" gather "$out" --order alone,beside,crowd --title 'Clients with priority over a crowd of strangers' --json "$out"/summary.json

@@ -53,6 +53,9 @@ func Gather(dir, title string, names []string) (*Result, error) {
 		}
 	}
 	for _, name := range names {
+		if name == "" {
+			continue
+		}
 		r.Proxies = append(r.Proxies, rig.Proxy{Name: name})
 	}
 	v := newValues(cases, r.Proxies)

@@ -134,6 +134,11 @@ func quarters(all []Sample, get func(Sample) int64) (early, late int64) {
 	return median(all[n:2*n], get), median(all[len(all)-n:], get)
 }
 
+// Resident returns the median resident bytes of the second and of the last quarter.
+func (p *Proxy) Resident() (early, late int64) {
+	return quarters(p.Samples, func(s Sample) int64 { return s.RSS })
+}
+
 func median(part []Sample, get func(Sample) int64) int64 {
 	var values []int64
 	for _, s := range part {

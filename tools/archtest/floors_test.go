@@ -65,6 +65,7 @@ var floors = map[string]place{
 	"bench/compare":         {floor: 7, same: []string{"bench/load", "bench/rig"}},
 	"bench/soak":            {floor: 7, same: []string{"bench/load", "bench/rig"}},
 	"tools/allocs":          {floor: 8},
+	"tools/figures":         {floor: 8},
 	"bench":                 {floor: 7, same: []string{"bench/load"}},
 	"cmd/epoxy":             {floor: 8},
 	"cmd/epoxy-bench":       {floor: 8},
