@@ -41,3 +41,7 @@ func (p Path) String() string {
 
 // Best asks the CPU for its fastest path.
 func Best() Path { return best() }
+
+// Folds reports whether the CPU multiplies without carry in 256-bit registers, VPCLMULQDQ with AVX2, as checksums of long
+// messages need it.
+func Folds() bool { return folds() }

@@ -7,6 +7,7 @@ const (
 	ecx1AVX     = 1 << 28
 	ebx7AVX2    = 1 << 5 // leaf 7
 	ecx7VAES    = 1 << 9
+	ecx7CLMUL   = 1 << 10     // VPCLMULQDQ
 	xcr0AVX     = 1<<1 | 1<<2 // the system saves XMM and YMM
 )
 
@@ -28,6 +29,15 @@ func best() Path {
 		return NI
 	}
 	return VAES
+}
+
+// folds asks by CPUID. Every CPU with VPCLMULQDQ has VAES too.
+func folds() bool {
+	if best() != VAES {
+		return false
+	}
+	_, _, ecx7, _ := cpuid(7, 0)
+	return ecx7&ecx7CLMUL != 0
 }
 
 // cpuid executes CPUID.

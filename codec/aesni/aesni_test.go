@@ -43,6 +43,9 @@ func TestNames(t *testing.T) {
 			t.Errorf("path %d is %q", p, got)
 		}
 	}
+	if Folds() && Best() != VAES {
+		t.Errorf("folds on the path %v", Best())
+	}
 	if Best() > VAES {
 		t.Errorf("Best is %d", Best())
 	}

@@ -9,9 +9,8 @@
 package full
 
 import (
-	"hash/crc32"
-
 	"epoxy/codec"
+	"epoxy/codec/crc"
 )
 
 // Faults of a middle proxy. Each ends the link: neither CBC nor the sequence can be taken up again
@@ -21,8 +20,6 @@ var (
 	errSeq  = codec.NewError(codec.ReasonFrameSeq, "full: frame out of sequence")
 	errSum  = codec.NewError(codec.ReasonFrameSum, "full: frame with a wrong checksum")
 )
-
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // place is where a direction stands. The zero place is before the first frame.
 type place struct {
@@ -44,9 +41,9 @@ func (l *place) limit() uint32 {
 // sum returns the checksum of p in the next frame (spec upstream-protocols 2.2).
 func (l *place) sum(p []byte) uint32 {
 	if l.castagnoli && l.frames >= early {
-		return crc32.Checksum(p, castagnoli)
+		return crc.Castagnoli(0, p)
 	}
-	return crc32.ChecksumIEEE(p)
+	return crc.IEEE(0, p)
 }
 
 // UseCRC32C turns to CRC-32C from sequence number 0 on, which both ends do in both directions when the handshakes

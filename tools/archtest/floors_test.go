@@ -24,6 +24,7 @@ var floors = map[string]place{
 	"codec/aesni":           {floor: 0},
 	"codec/cbc":             {floor: 0, same: []string{"codec/aesni"}},
 	"codec/ctr":             {floor: 0, same: []string{"codec/aesni"}},
+	"codec/crc":             {floor: 0, same: []string{"codec/aesni"}},
 	"codec/keyshare":        {floor: 0},
 	"codec/secret":          {floor: 1},
 	"codec/proxyproto":      {floor: 1},
