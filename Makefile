@@ -58,7 +58,7 @@ bench-smoke: need-go # each benchmark once; those of the packet path some hundre
 allocs: need-go
 	go run ./tools/allocs
 
-compare: build ## Epoxy, haproxy and a bare relay side by side, most of an hour (ARGS='--runs 1')
+compare: build ## Epoxy, haproxy and a bare relay side by side, about 40 minutes (ARGS='--runs 1')
 	bin/epoxy-bench compare $(ARGS)
 
 density: build ## as many idle clients as there is room for (N=100000), in a guest kernel where descriptors do not suffice

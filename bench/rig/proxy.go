@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -63,7 +64,16 @@ func (r *Rig) StartTelegram(ctx context.Context, more ...string) (*Telegram, err
 		ports[i] = at
 	}
 	t := &Telegram{DC: ports[0], Middle: ports[1], Lists: ports[2]}
-	argv := append([]string{r.Bench, "telegram", "--listen", t.DC, "--middle", t.Middle, "--config-listen", t.Lists}, more...)
+	listen := t.DC
+	if r.DC != "" {
+		at, err := netip.ParseAddrPort(r.DC)
+		if err != nil {
+			return nil, fmt.Errorf("rig: %w", err)
+		}
+		// A proxy that has Telegram's addresses built in takes any of them, so all of this machine's have to answer.
+		t.DC, listen = r.DC, netip.AddrPortFrom(netip.IPv4Unspecified(), at.Port()).String()
+	}
+	argv := append([]string{r.Bench, "telegram", "--listen", listen, "--middle", t.Middle, "--config-listen", t.Lists}, more...)
 	c, err := r.Start("telegram", r.LoadCPU, argv...)
 	if err != nil {
 		return nil, err

@@ -21,6 +21,7 @@ type Rig struct {
 	Dir      string // logs and state, which must exist
 	ProxyCPU string // list of CPUs as taskset reads it; empty is any
 	LoadCPU  string // of the fake Telegram and the load
+	DC       string // where the fake datacenter is to be found, IP:PORT; empty is a free port on 127.0.0.1
 }
 
 // Child is a process that the rig started, in a process group of its own.

@@ -33,7 +33,7 @@ Another build or other settings of Epoxy are a name, a program and flags; with t
 
   epoxy-bench compare --title 'A larger buffer' --neighbours=false --cases down --variant 'before=bin/epoxy' --variant 'after=bin/epoxy --upstream-rcvbuf 1M'
 
-  epoxy-bench compare                                       everything, 5 rounds, most of an hour
+  epoxy-bench compare                                       everything, 5 rounds, about 40 minutes
   epoxy-bench compare --runs 1 --cases small,handshake      a look
   epoxy-bench compare --runs 1 --scale 0.02 --settle 1s --idle 500 --idle-middle 500 --reconnect 500 --reconnect-middle 500    does it work?`
 
@@ -45,6 +45,7 @@ type comparison struct {
 	others  []string
 	trials  []string
 	beside  bool
+	dc      string
 	bench   benchPlace
 	sizes   compare.Sizes
 }
@@ -70,6 +71,7 @@ func compareCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringArrayVar(&o.others, "proxy", nil, "another proxy, see above; may be given several times")
 	f.StringArrayVar(&o.trials, "variant", nil, "NAME=PROGRAM FLAGS: Epoxy as another program or with more flags; may be given several times")
+	f.StringVar(&o.dc, "telegram", "", "IP:PORT where proxies that have Telegram's addresses built in look for it, see bench/rivals.sh; default: a free port on 127.0.0.1")
 	f.BoolVar(&o.beside, "neighbours", true, "measure haproxy and the floor, too")
 	f.StringVar(&o.options.Title, "title", "", "what this comparison tries")
 	f.StringSliceVar(&o.modes, "epoxy-modes", []string{"direct", "middle"}, "Epoxy's own modes to measure; empty is none")
@@ -120,6 +122,7 @@ func (o *comparison) run(c *cobra.Command) error {
 		return err
 	}
 	defer done()
+	r.DC = o.dc
 	o.options.Rig, o.options.Sizes, o.options.Log = r, o.sizes, c.ErrOrStderr()
 	result, err := compare.Run(c.Context(), o.options)
 	if err != nil {

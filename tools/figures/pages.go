@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"epoxy/bench/compare"
@@ -34,7 +35,14 @@ func render(root string, b book) (map[string]string, error) {
 	var r compare.Result
 	switch err := b.load(mainReport, &r); {
 	case err == nil:
-		for _, o := range r.Cases {
+		var s source
+		if err := b.load(mainReport, &s); err != nil {
+			return nil, err
+		}
+		for _, o := range append(r.Cases, overview(&r)) {
+			if s.trial() != "" {
+				o.Title += " (a trial, no figures to quote)"
+			}
 			files[path.Join("docs/figures", o.Name+".svg")] = compare.Chart(o)
 		}
 	case !errors.Is(err, fs.ErrNotExist):
@@ -45,6 +53,22 @@ func render(root string, b book) (map[string]string, error) {
 
 // mainReport is the comparison that targets and charts are of.
 const mainReport = "compare.json"
+
+// overview is the first figure of each case that says what a proxy costs.
+func overview(r *compare.Result) compare.Outcome {
+	o := compare.Outcome{Name: "overview", Title: "What a proxy costs"}
+	for _, c := range r.Cases {
+		if slices.Contains(costs, c.Name) {
+			f := c.Figures[0]
+			f.Title = c.Title + ": " + f.Title
+			o.Figures = append(o.Figures, f)
+		}
+	}
+	return o
+}
+
+// costs are these cases.
+var costs = []string{"down", "up", "small", "handshake", "idle"}
 
 // rewrite fills every section of a page.
 func rewrite(text string, fill func(words []string) (string, error)) (string, error) {

@@ -156,7 +156,7 @@ func (b book) charts(words []string, at string) (string, error) {
 		return "", err
 	}
 	var text strings.Builder
-	for _, o := range r.Cases {
+	for _, o := range append(r.Cases, overview(&r)) {
 		if slices.Contains(words, o.Name) {
 			fmt.Fprintf(&text, "![%s: a bar for each proxy](%s/%s.svg)\n\n", o.Title, at, o.Name)
 		}
@@ -179,7 +179,7 @@ func (b book) short(_ []string, at string) (string, error) {
 	}
 	var rows [][]string
 	for _, o := range r.Cases {
-		if !slices.Contains([]string{"down", "up", "small", "handshake", "idle", "reconnect"}, o.Name) {
+		if !slices.Contains(append(slices.Clone(costs), "reconnect"), o.Name) {
 			continue
 		}
 		row := []string{title(o.Title, o.Figures[0])}
