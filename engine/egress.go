@@ -47,6 +47,16 @@ func (l *loop) useUpstream(e *Engine, set *config.Settings) {
 	if set.Middle() {
 		l.route.middle = l.middle
 	}
+	l.useBack(e, set)
+}
+
+// useBack makes new clients go to another server when set says so.
+func (l *loop) useBack(e *Engine, set *config.Settings) {
+	l.route.back = nil
+	if f := e.halves.front; f != nil && set.Upstream == config.UpstreamBack {
+		l.route.back = f.Router(l.index)
+		l.route.back.Migrate = migrateOf(set.Migrate)
+	}
 }
 
 // wayOut returns the loop that dials Telegram: the reactor itself, or through the proxies of set.

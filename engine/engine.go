@@ -47,6 +47,7 @@ type Engine struct {
 	shared  atomic.Bool              // what sockets hold in the kernel counts against memory
 	ports   portList
 	limits
+	halves halves
 
 	// Shared by all loops; touched at accept and at the end of a session.
 	clients  atomic.Int64
@@ -77,6 +78,7 @@ type loop struct {
 	middle    *middle.Router // nil until middle proxies are wanted for the first time
 	egress    *egress.Loop   // nil without proxies towards Telegram
 	route     *route
+	halves    *halves
 	gates     []*gate
 	fronts    map[*facade]*front.Router
 	sites     map[*facade]*session.Sites
@@ -89,7 +91,7 @@ type loop struct {
 // New builds an engine of settings that Validate accepted; nothing listens yet. It raises the descriptor limit
 // and GOMAXPROCS.
 func New(set *config.Settings, log *slog.Logger) (_ *Engine, err error) {
-	if len(set.Secrets) == 0 {
+	if len(set.Secrets) == 0 && len(set.Listen) > 0 {
 		return nil, errNoSecret
 	}
 	e := &Engine{
@@ -143,6 +145,12 @@ func New(set *config.Settings, log *slog.Logger) (_ *Engine, err error) {
 			return nil, err
 		}
 	}
+	if err := e.newHalves(set); err != nil {
+		return nil, err
+	}
+	for _, l := range e.loops {
+		l.useBack(e, set)
+	}
 	return e, nil
 }
 
@@ -166,6 +174,9 @@ func (e *Engine) budget(set *config.Settings, loops int) (int64, error) {
 		reserve += frontMax(set, int64(min(files, 1<<20))/4) // a stranger's second socket
 	}
 	each := int64(filesDirect)
+	if set.Upstream == config.UpstreamBack {
+		each = filesLinked
+	}
 	if set.Middle() {
 		reserve += min(loops*filesPerLinks, int(min(files, 1<<20))/8)
 		if !set.Fallback() {
@@ -195,7 +206,7 @@ func (e *Engine) addLoop(i, cpu int) error {
 		return fmt.Errorf("engine: loop %d: %w", i, err)
 	}
 	l := &loop{
-		index: i, reactor: r, strangers: strangers.New(0),
+		index: i, reactor: r, halves: &e.halves, strangers: strangers.New(0),
 		fronts: map[*facade]*front.Router{}, sites: map[*facade]*session.Sites{}, route: &route{loop: i, log: e.part(logs.Middle)},
 	}
 	l.useUpstream(e, e.set())
@@ -255,6 +266,8 @@ func (e *Engine) Start() error {
 	}
 	e.watched.run()
 	e.warnFronts()
+	e.halves.run(e.set())
+	e.logHalves()
 	e.ready = true
 	return nil
 }
@@ -306,6 +319,9 @@ func (e *Engine) Drain(ctx context.Context) {
 	for _, l := range e.loops {
 		_ = l.reactor.Call(func() { l.close(e.log) })
 	}
+	if e.halves.server != nil {
+		e.halves.server.Drain()
+	}
 	if e.clients.Load() > 0 {
 		select {
 		case <-ctx.Done():
@@ -313,6 +329,7 @@ func (e *Engine) Drain(ctx context.Context) {
 		case <-e.done:
 		}
 	}
+	e.halves.guestsGone(ctx.Done(), e.done)
 	e.Stop()
 }
 
@@ -345,6 +362,7 @@ func (e *Engine) Stop() {
 	if started {
 		<-e.done
 	}
+	e.halves.stop()
 	e.closeStore()
 	e.closeLimits()
 }

@@ -2,7 +2,11 @@ package engine
 
 import (
 	"errors"
+	"slices"
 	"time"
+
+	"epoxy/engine/config"
+	"epoxy/upstream/split"
 )
 
 const (
@@ -12,7 +16,7 @@ const (
 
 var errNoTelegram = errors.New("engine: no datacenter of Telegram can be reached; see the log, or try another --upstream")
 
-// Healthy returns nil while clients can be carried to Telegram: a link stands, or the direct way is open and not every
+// Healthy returns nil while clients can be carried to Telegram: a link stands, a back is ready, or the direct way is open and not every
 // recent client found it closed. After the start there is a time of grace.
 func (e *Engine) Healthy() error {
 	if time.Since(e.started) < healthGrace || e.draining.Load() || e.Up() {
@@ -23,6 +27,9 @@ func (e *Engine) Healthy() error {
 
 // Up reports whether Telegram is within reach of any loop, as far as is known.
 func (e *Engine) Up() bool {
+	if e.set().Upstream == config.UpstreamBack {
+		return slices.ContainsFunc(e.Backs(), func(b split.BackStatus) bool { return b.Up })
+	}
 	links, reached, lost := false, false, 0
 	for _, l := range e.loops {
 		_ = l.reactor.Call(func() {

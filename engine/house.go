@@ -55,6 +55,7 @@ func (e *Engine) Collect(s *stats.Snapshot) {
 	s.ClientsLimit = uint64(e.limit.Load())
 	s.Replay, s.Fronts = e.store.Stats(), e.FrontStatus()
 	s.Now = time.Now()
+	e.halves.collect(s)
 	s.Secrets = e.ledger.Usage(s.Now.Unix())
 	for _, p := range e.ports.all() {
 		if want := wanted(e.set(), p); want != nil {
@@ -110,7 +111,10 @@ func (l *loop) collect(to *stats.Loop) {
 		to.TelegramUp += l.middle.Count.BytesUp
 		to.TelegramDown += l.middle.Count.BytesDown
 	}
-	to.TakeWays(l.route.linked)
+	if l.route.back == nil {
+		to.TakeWays(l.route.linked)
+	}
+	l.collectSplit(to)
 	for _, f := range l.fronts {
 		to.TakeFront(&f.Count)
 	}

@@ -36,7 +36,7 @@ func (e *Engine) Apply(set *config.Settings) (Applied, error) {
 		return Applied{}, errNotYet
 	case e.draining.Load() || e.stopped():
 		return Applied{}, errStopping
-	case len(set.Secrets) == 0:
+	case len(set.Secrets) == 0 && len(set.Listen) > 0:
 		return Applied{}, errNoSecret
 	}
 	from := e.set()
@@ -61,6 +61,9 @@ func (e *Engine) Apply(set *config.Settings) (Applied, error) {
 		if list, err = e.newLists(set); err != nil {
 			return Applied{}, err
 		}
+	}
+	if err := e.halves.reload(set); err != nil {
+		return Applied{}, err
 	}
 	opened, err := e.openNew(set)
 	if err != nil {
@@ -93,6 +96,7 @@ func (e *Engine) Apply(set *config.Settings) (Applied, error) {
 	for _, l := range e.loops {
 		_ = l.reactor.Call(func() { l.apply(e, set, opened, shared) })
 	}
+	e.halves.run(set)
 	if fresh {
 		e.runBook(book)
 	}

@@ -8,6 +8,7 @@ import (
 	"epoxy/upstream"
 	"epoxy/upstream/direct"
 	"epoxy/upstream/middle"
+	"epoxy/upstream/split"
 )
 
 // route sends the new clients of one loop to Telegram: over links to middle proxies, or directly. Where both are
@@ -15,7 +16,8 @@ import (
 type route struct {
 	middle   *middle.Router // nil in direct mode
 	direct   *direct.Router
-	fallback bool // direct where no link works
+	back     *split.Router // where all clients go; nil without --upstream back
+	fallback bool          // direct where no link works
 	loop     int
 	log      *slog.Logger
 	away     [stats.DCSlots]bool // whose clients were last sent directly for want of a link
@@ -28,6 +30,9 @@ func (r *route) linked(dc codec.DC) bool {
 
 // Open starts a stream on the way that is right at this moment.
 func (r *route) Open(req upstream.Request, sink upstream.Sink) (upstream.Stream, codec.Reason) {
+	if r.back != nil {
+		return r.back.Open(req, sink)
+	}
 	if r.middle == nil {
 		return r.direct.Open(req, sink)
 	}

@@ -123,6 +123,19 @@ func TestEveryFlag(t *testing.T) {
 		{"keepalive", "off", "off", func(s *Settings) any { return s.Keepalive }},
 		{"upstream-rcvbuf", "0", "0", func(s *Settings) any { return s.UpstreamRcvbuf }},
 		{"upstream-proxy", "socks5://a:b@127.0.0.1:1080", "[socks5://...@127.0.0.1:1080]", func(s *Settings) any { return s.UpstreamProxies }},
+		{"back", "127.0.0.1:9", "[127.0.0.1:9]", func(s *Settings) any { return s.Backs }},
+		{"back-cert", "a", "a", func(s *Settings) any { return s.BackFiles.Cert }},
+		{"back-key", "b", "b", func(s *Settings) any { return s.BackFiles.Key }},
+		{"back-ca", "c", "c", func(s *Settings) any { return s.BackFiles.CA }},
+		{"back-name", "berlin", "berlin", func(s *Settings) any { return s.BackName }},
+		{"serve-back", "127.0.0.1:9", "127.0.0.1:9", func(s *Settings) any { return s.ServeBack }},
+		{"serve-back-cert", "a", "a", func(s *Settings) any { return s.ServeBackFiles.Cert }},
+		{"serve-back-key", "b", "b", func(s *Settings) any { return s.ServeBackFiles.Key }},
+		{"serve-back-ca", "c", "c", func(s *Settings) any { return s.ServeBackFiles.CA }},
+		{"serve-back-allow", "paris", "[paris]", func(s *Settings) any { return s.ServeBackAllow }},
+		{"serve-back-streams", "7", "7", func(s *Settings) any { return s.ServeBackStreams }},
+		{"serve-back-opens", "8", "8", func(s *Settings) any { return s.ServeBackOpens }},
+		{"link-insecure-vpn", "true", "true", func(s *Settings) any { return s.LinkInsecure }},
 		{"watch", "true", "true", func(s *Settings) any { return s.Watch }},
 		{"show-secrets", "true", "true", func(s *Settings) any { return s.ShowSecrets }},
 		{"public-host", "p.example.com", "p.example.com", func(s *Settings) any { return s.PublicHost }},
@@ -132,6 +145,10 @@ func TestEveryFlag(t *testing.T) {
 		switch c.flag {
 		case "tag-optional": // means nothing without a tag
 			more = []string{"--tag=" + testTag}
+		case "back": // means nothing without the way
+			more = []string{"--upstream=back"}
+		case "back-key", "back-ca", "serve-back-key", "serve-back-ca": // mean nothing without a certificate
+			more = []string{"--" + c.flag[:strings.LastIndexByte(c.flag, '-')] + "-cert=x"}
 		case "watch": // means nothing without a file
 			more = []string{"--config=/etc/epoxy.toml"}
 		case "sni-salt": // is for fake-TLS alone

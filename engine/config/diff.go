@@ -16,7 +16,8 @@ type Change struct {
 }
 
 // restart lists the settings that a running program cannot change.
-var restart = []string{"loops", "pin", "poller", "state-dir", "admin", "user", "log-format", "admin-token", "admin-mode", "replay-memory", "table-max"}
+var restart = []string{"loops", "pin", "poller", "state-dir", "admin", "user", "log-format", "admin-token", "admin-mode", "replay-memory", "table-max",
+	"back", "back-name", "serve-back", "serve-back-allow", "serve-back-streams", "serve-back-opens"}
 
 // Diff returns what differs between two Settings that Validate accepted, in the order of the flags, then ports and secrets.
 func Diff(from, to *Settings) (all []Change) {

@@ -188,7 +188,7 @@ func (f *file) flush() {
 			}
 			l.own = append(l.own, rest...)
 			if !f.taken["listen"] {
-				f.s.Listen = nil
+				f.s.Listen, f.s.listens = nil, true
 			}
 			f.taken["listen"] = true
 			f.s.Listen = append(f.s.Listen, l)

@@ -18,6 +18,7 @@ const (
 	partAdmission = "Who may connect"
 	partTelegram  = "Towards Telegram"
 	partMiddle    = "Middle proxies and the ad tag"
+	partSplit     = "Front and back on two servers"
 	partSize      = "Size"
 	partTimes     = "Times"
 	partSockets   = "Client sockets"
@@ -38,6 +39,7 @@ func Register(fs *pflag.FlagSet, s *Settings) {
 	r.part(partTelegram).telegram()
 	r.part(partTelegram).proxies()
 	r.part(partMiddle).middle()
+	r.part(partSplit).split()
 	r.part(partSize).size()
 	r.part(partTimes).timings()
 	r.part(partSockets).sockets()
@@ -141,7 +143,7 @@ func (r registrar) clients() {
 		parse: func(text string, first bool) error {
 			l, err := ParseListen(text)
 			if first {
-				s.Listen = nil
+				s.Listen, s.listens = nil, true
 			}
 			if err != nil {
 				return err
@@ -197,7 +199,7 @@ func (r registrar) port() {
 func (r registrar) telegram() {
 	s := r.s
 	choice(r, &s.Upstream, "upstream", "WAY", upstreamWords,
-		"the way to Telegram: direct (a connection per client), middle (Telegram's middle proxies, many clients over few links), auto (middle with a --tag, else direct)")
+		"the way to Telegram: direct (a connection per client), middle (Telegram's middle proxies, many clients over few links), auto (middle with a --tag, else direct), back (another server that has Telegram, see --back)")
 	r.add(&value{
 		name: "dc", kind: "ID=ADDR[,ADDR]", list: true, split: splitRoutes,
 		parse: func(text string, first bool) error {
@@ -224,7 +226,7 @@ func (r registrar) telegram() {
 	scalar(r, &s.BindV6, "bind-v6", "IP", parseFamily(false, "2001:db8::1"), showAddr, "source address of IPv6 connections to Telegram")
 	scalar(r, &s.Interface, "interface", "NAME", parseInterface, same, "network interface of connections to Telegram (needs CAP_NET_RAW)")
 	scalar(r, &s.Mark, "fwmark", "MARK", parseMark, func(m uint32) string { return strconv.FormatUint(uint64(m), 10) }, "firewall mark of connections to Telegram (needs CAP_NET_ADMIN); 0 is none")
-	scalar(r, &s.UpstreamRcvbuf, "upstream-rcvbuf", "BYTES", parseSize, strconv.Itoa, "receive buffer of each connection to Telegram, doubled in direct mode while a client keeps up; 0 leaves it to the kernel")
+	scalar(r, &s.UpstreamRcvbuf, "upstream-rcvbuf", "BYTES", parseSize, strconv.Itoa, "receive buffer of each connection to Telegram, doubled in direct mode once a client keeps up; 0 leaves it to the kernel")
 }
 
 func (r registrar) size() {

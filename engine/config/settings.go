@@ -17,6 +17,7 @@ import (
 	"epoxy/engine/lists"
 	"epoxy/upstream/dcmap"
 	"epoxy/upstream/egress"
+	"epoxy/upstream/split"
 )
 
 // Settings is all that an operator may choose. Fill it by Default, Register, parsing and FromEnv, then ask
@@ -58,6 +59,8 @@ type Settings struct {
 	Migrate            Migrate
 	FilterErrors       Filter
 	MiddleV6           bool // links over IPv6 too, in the order of Prefer
+
+	Split // the links between servers
 
 	// Size.
 	Loops      int // event loops; 0 is one per usable CPU
@@ -109,6 +112,7 @@ type Settings struct {
 	PublicHost   string // what links name; empty is found from the listeners
 	PublicPort   int    // what links name; 0 is the first listener's
 
+	listens  bool              // somebody said where to listen
 	source   map[string]string // flag name to the variable that set it
 	mistakes []error           // what the values' parsers refused
 }
@@ -127,6 +131,7 @@ func Default() *Settings {
 		ReplayMemory:     defaultReplayMemory,
 		QueueLimit:       defaultQueueLimit,
 		Upstream:         UpstreamAuto,
+		Split:            Split{BackName: split.BackName, ServeBackAllow: []string{split.FrontName}},
 		Prefer:           PreferV4,
 		UpstreamRcvbuf:   defaultUpstreamRcvbuf,
 		TelegramSecret:   DefaultTelegramSecret,

@@ -50,7 +50,7 @@ func Show(fs *pflag.FlagSet, s *Settings) string {
 
 // sectionOrder sorts headings as docs/REFERENCE.md has them.
 func sectionOrder(sections []string) []string {
-	order := []string{partClients, partStrangers, partAdmission, partTelegram, partMiddle, partSize, partTimes, partSockets, partOperating}
+	order := []string{partClients, partStrangers, partAdmission, partTelegram, partMiddle, partSplit, partSize, partTimes, partSockets, partOperating}
 	slices.SortFunc(sections, func(a, b string) int {
 		return cmp.Or(slices.Index(order, a)-slices.Index(order, b), strings.Compare(a, b))
 	})

@@ -20,6 +20,7 @@ func (s *Settings) Validate() error {
 	c.secrets()
 	c.upstream()
 	c.middle()
+	c.split()
 	c.proxied()
 	c.timings()
 	c.door()
@@ -40,7 +41,11 @@ func (c *checker) wrong(flag, text, problem, cure string) {
 }
 
 func (c *checker) listeners() {
-	if len(c.Listen) == 0 && len(c.mistakes) == 0 {
+	if !c.ServeBack.IsZero() && !c.listens && len(c.Listen) == 1 && c.Listen[0].Endpoint == mustEndpoint(DefaultListen) {
+		c.Listen = nil // nobody asked for clients
+	}
+	c.listens = true
+	if len(c.Listen) == 0 && len(c.mistakes) == 0 && c.ServeBack.IsZero() {
 		c.wrong("listen", "", "there is nowhere to listen", "write --listen :443")
 	}
 	names := map[string]bool{}

@@ -53,11 +53,12 @@ func ParseAllow(text string) (Allow, error) {
 // Upstream is the way to Telegram.
 type Upstream uint8
 
-// The ways. Auto is middle when there is a tag, else direct.
+// The ways. Auto is middle when there is a tag, else direct; back is another server.
 const (
 	UpstreamAuto Upstream = iota
 	UpstreamDirect
 	UpstreamMiddle
+	UpstreamBack
 )
 
 // Prefer says which address family of a DC is tried.
@@ -120,7 +121,7 @@ const (
 )
 
 var (
-	upstreamWords = []string{UpstreamAuto: "auto", UpstreamDirect: "direct", UpstreamMiddle: "middle"}
+	upstreamWords = []string{UpstreamAuto: "auto", UpstreamDirect: "direct", UpstreamMiddle: "middle", UpstreamBack: "back"}
 	preferWords   = []string{PreferV4: "prefer-v4", PreferV6: "prefer-v6", OnlyV4: "only-v4", OnlyV6: "only-v6"}
 	migrateWords  = []string{MigrateIdle: "idle", MigrateAlways: "always", MigrateNever: "never"}
 	filterWords   = []string{FilterFirst: "first", FilterOff: "off", FilterAlways: "always"}

@@ -22,6 +22,7 @@ const (
 	Engine  = "engine"  // loops, listeners, limits, memory
 	Session = "session" // a line for each client that left and each stranger, at debug
 	Middle  = "middle"  // links to middle proxies
+	Split   = "split"   // links between servers
 	Direct  = "direct"  // the direct way, and proxies towards Telegram
 	Refresh = "refresh" // Telegram's address book
 	Front   = "front"   // what strangers see
@@ -33,7 +34,7 @@ const (
 	Reload  = "reload"  // changes of settings
 )
 
-var parts = [...]string{Engine, Session, Middle, Direct, Refresh, Front, Scout, Replay, Lists, Policy, Admin, Reload}
+var parts = [...]string{Engine, Session, Middle, Split, Direct, Refresh, Front, Scout, Replay, Lists, Policy, Admin, Reload}
 
 // rest is the slot of all lines that belong to no part, and of the level that parts without one of their own have.
 const rest = len(parts)

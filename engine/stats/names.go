@@ -151,7 +151,7 @@ type view struct {
 
 // families returns every metric of ours in the order of the page.
 func families() []family {
-	return slices.Concat(processFamilies(), secretFamilies(), frontFamilies(), linkFamilies(), bookFamilies())
+	return slices.Concat(processFamilies(), secretFamilies(), frontFamilies(), linkFamilies(), splitFamilies(), bookFamilies())
 }
 
 func processFamilies() []family {

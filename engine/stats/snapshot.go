@@ -15,6 +15,7 @@ import (
 	"epoxy/upstream/egress"
 	"epoxy/upstream/refresh"
 	"epoxy/upstream/scout"
+	"epoxy/upstream/split"
 )
 
 // Source fills a Snapshot. It may be called from any goroutine, one call at a time, and may take as long as the
@@ -25,20 +26,23 @@ type Source interface {
 
 // Snapshot is the state of the whole process at one moment; the caller of Collect owns it.
 type Snapshot struct {
-	Start        time.Time
-	Now          time.Time // when it was taken; the Exporter's time when the Source does not say
-	Ready        bool
-	Draining     bool
-	Up           bool   // Telegram is within reach
-	ClientsLimit uint64 // after --max-clients and the descriptor budget
-	Replay       replay.Stats
-	Fronts       []scout.Status // by port and domain, each front once
-	Egress       []egress.Count // by the proxies towards Telegram
-	Secrets      []quota.Usage  // in the order of the settings
-	Ports        []Port         // the same
-	MemoryLimit  uint64         // bytes, after --memory; 0 is none
-	MemoryUsed   uint64         // bytes, of what the limit is about
-	Loops        []Loop         // by loop number
+	Start         time.Time
+	Now           time.Time // when it was taken; the Exporter's time when the Source does not say
+	Ready         bool
+	Draining      bool
+	Up            bool   // Telegram is within reach
+	ClientsLimit  uint64 // after --max-clients and the descriptor budget
+	Replay        replay.Stats
+	Fronts        []scout.Status      // by port and domain, each front once
+	Egress        []egress.Count      // by the proxies towards Telegram
+	Secrets       []quota.Usage       // in the order of the settings
+	Ports         []Port              // the same
+	Backs         []split.BackStatus  // in the order of preference
+	Served        []split.FrontStatus // front servers that have been here, by name
+	ServedRefused uint64              // connections that were no links
+	MemoryLimit   uint64              // bytes, after --memory; 0 is none
+	MemoryUsed    uint64              // bytes, of what the limit is about
+	Loops         []Loop              // by loop number
 
 	// Of the middle proxies; nil and false in direct mode.
 	TagSet       bool             // there is an ad tag
@@ -77,6 +81,7 @@ type Loop struct {
 	DC          [DCSlots]DC // by DCSlot
 	Middle      Middle
 	Front       Front
+	Split       Split
 }
 
 // DC is the streams of one datacenter.
@@ -187,4 +192,5 @@ func (l *Loop) Add(o *Loop) {
 	}
 	l.Middle.add(&o.Middle)
 	l.Front.add(&o.Front)
+	l.Split.add(&o.Split)
 }

@@ -13,6 +13,7 @@ import (
 	"epoxy/engine/replay"
 	"epoxy/upstream/egress"
 	"epoxy/upstream/scout"
+	"epoxy/upstream/split"
 )
 
 // fixed is a Source with one snapshot.
@@ -92,6 +93,7 @@ func TestFamilies(t *testing.T) {
 	got := scrape(t, Snapshot{
 		Loops: make([]Loop, 1), Fronts: make([]scout.Status, 1), Egress: make([]egress.Count, 1),
 		Secrets: []quota.Usage{{Name: "a"}}, Ports: []Port{{Name: "port1"}},
+		Backs: make([]split.BackStatus, 1), Served: make([]split.FrontStatus, 1),
 	})
 	seen := map[string]bool{}
 	for _, f := range families() {

@@ -2,6 +2,7 @@ package split
 
 import (
 	"epoxy/codec"
+	"epoxy/codec/rpc"
 	wire "epoxy/codec/split"
 	"epoxy/upstream"
 )
@@ -96,7 +97,7 @@ func (b *Back) open(a *lane, f *wire.Frame) error {
 	if o.Flags&wire.OpenBytes != 0 {
 		g.flags |= ofBytes
 	}
-	req := upstream.Request{DC: o.DC, Transport: o.Transport, Client: o.Client, Local: o.Local, Tag: (*tag)(o.Tag)}
+	req := upstream.Request{DC: o.DC, Transport: o.Transport, Client: o.Client, Local: o.Local, Tag: (*rpc.Tag)(o.Tag)}
 	route := wire.RouteDirect
 	if b.server.opts.Linked(b.index, o.DC) {
 		route = wire.RouteMiddle

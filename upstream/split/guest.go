@@ -4,12 +4,9 @@ import (
 	"epoxy/codec"
 	"epoxy/codec/buf"
 	"epoxy/codec/frame"
-	"epoxy/codec/rpc"
 	wire "epoxy/codec/split"
 	"epoxy/upstream"
 )
-
-type tag = rpc.Tag
 
 // guest is one client of a front, and the Sink of its stream to Telegram.
 //

@@ -4,7 +4,6 @@ import (
 	"math/rand/v2"
 
 	"epoxy/codec"
-	"epoxy/codec/rpc"
 	wire "epoxy/codec/split"
 	"epoxy/upstream"
 )
@@ -62,7 +61,6 @@ type Router struct {
 	// Owned by the loop.
 	Count   Counters
 	Migrate Migrate
-	Tag     *rpc.Tag // of requests that bring none; nil is none
 	task    upstream.Socket
 	timerAt int64
 	lanes   []*lane // that live
@@ -103,11 +101,7 @@ func (r *Router) Open(req upstream.Request, sink upstream.Sink) (upstream.Stream
 		return nil, codec.ReasonShutdown
 	}
 	s := &Stream{router: r, sink: sink, ask: wire.Open{DC: req.DC, Transport: req.Transport, Client: req.Client, Local: req.Local}}
-	tag := req.Tag
-	if tag == nil {
-		tag = r.Tag
-	}
-	s.ask.Tag = (*[16]byte)(tag)
+	s.ask.Tag = (*[16]byte)(req.Tag)
 	r.Count.Streams++
 	r.Count.Opened++
 	if a := r.pick(nil); a == nil || !s.bind(a) {

@@ -45,6 +45,7 @@ type Server struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	runs     sync.WaitGroup
+	started  sync.Once
 	knocking chan struct{} // a place for each connection that has not said who it is
 
 	mu       sync.Mutex
@@ -111,10 +112,12 @@ func (s *Server) Addr() string { return s.listener.Addr().String() }
 // Back returns the i-th loop's side.
 func (s *Server) Back(i int) *Back { return s.backs[i] }
 
-// Start takes links until Stop.
+// Start takes links until Stop. Further calls do nothing.
 func (s *Server) Start() {
-	s.runs.Go(s.accept)
-	s.runs.Go(s.watch)
+	s.started.Do(func() {
+		s.runs.Go(s.accept)
+		s.runs.Go(s.watch)
+	})
 }
 
 // Stop ends all links and waits for them.
