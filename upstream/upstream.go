@@ -111,7 +111,7 @@ type DialOptions struct {
 	Interface      string     // SO_BINDTODEVICE; empty is any
 	Mark           uint32     // SO_MARK; 0 is none
 	RecvBuffer     int        // SO_RCVBUF in bytes; 0 leaves the kernel's autotuning
-	RecvBufferWide int        // what it becomes while everything that comes is taken at once; 0 leaves it
+	RecvBufferWide int        // what it becomes once long reads were taken at once; 0 leaves it
 	NotSentLowat   int        // TCP_NOTSENT_LOWAT in bytes; 0 leaves it off
 	UserTimeout    int        // TCP_USER_TIMEOUT in ms; 0 is the kernel's
 	KeepIdle       int        // seconds of silence before the first keep-alive probe; 0 is no probes

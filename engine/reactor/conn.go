@@ -53,8 +53,7 @@ type Conn struct {
 	flags  flags
 	why    codec.Reason // what Closed will say
 	growth uint8        // doublings of the read size; turns so far when lingering
-	small  uint16       // SO_RCVBUF in KiB, and what it becomes at growth wideAt;
-	wide   uint16       // 0 is that it stays
+	wide   uint16       // SO_RCVBUF in KiB at growth wideAt; 0 is that it stays
 }
 
 var _ upstream.Socket = (*Conn)(nil)

@@ -26,7 +26,7 @@ func (r *Reactor) Dial(to upstream.Target, h upstream.Handler) (upstream.Socket,
 		c.flags |= patient
 	}
 	if o := to.Opts; o != nil && o.RecvBuffer > 0 && o.RecvBufferWide > o.RecvBuffer {
-		c.small, c.wide = kib(o.RecvBuffer), kib(o.RecvBufferWide)
+		c.wide = uint16(min(o.RecvBufferWide>>10, 1<<16-1))
 	}
 	timeout := to.Timeout
 	if timeout <= 0 {
@@ -115,9 +115,6 @@ func (r *Reactor) dialOptions(fd, family int, o *upstream.DialOptions) bool {
 	}
 	return ok
 }
-
-// kib rounds bytes to what Conn.small and wide hold.
-func kib(n int) uint16 { return uint16(min(max(n>>10, 1), 1<<16-1)) }
 
 // connected finishes a dial upon an event and says whether the socket is open.
 func (r *Reactor) connected(c *Conn) bool {

@@ -86,7 +86,7 @@ func (r *Reactor) read(c *Conn) {
 		c.h.Data(c, r.buffer[:n])
 		switch {
 		case r.stats.Partial != partial:
-			c.narrow()
+			c.growth = 0
 		case n == size && size < r.opts.ReadMax:
 			c.widen()
 		}
@@ -100,19 +100,13 @@ func (r *Reactor) read(c *Conn) {
 }
 
 // widen doubles the read size of a socket whose bytes are taken as they come, and gives it the larger receive buffer
-// when there is one: fewer and longer reads for who is fast, little kernel memory for who is slow.
+// when there is one: fewer and longer reads for who is fast, little kernel memory for who never was. There is no way
+// back: from a buffer that shrinks the kernel drops what the peer was allowed to send, which costs seconds.
 func (c *Conn) widen() {
 	if c.growth++; c.growth == wideAt && c.wide != 0 && !c.is(dead) {
 		_ = unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_RCVBUF, int(c.wide)<<10)
+		c.wide = 0
 	}
-}
-
-// narrow undoes widen, since somebody is slower than the socket.
-func (c *Conn) narrow() {
-	if c.growth >= wideAt && c.wide != 0 && !c.is(dead) {
-		_ = unix.SetsockoptInt(int(c.fd), unix.SOL_SOCKET, unix.SO_RCVBUF, int(c.small)<<10)
-	}
-	c.growth = 0
 }
 
 // end tells the handler of the peer's FIN.

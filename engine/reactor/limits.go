@@ -3,7 +3,7 @@ package reactor
 // Sizes are bytes, times milliseconds.
 const (
 	readMin  = 32 << 10  // a read at first and after a partial write: what one stalled reader costs
-	wideAt   = 2         // doublings of the read size at which DialOptions.RecvBufferWide takes effect
+	wideAt   = 3         // doublings of the read size at which DialOptions.RecvBufferWide takes effect
 	readMax  = 256 << 10 // a read while the peer keeps up: halves the CPU per byte against 64 KiB
 	turnRead = 4         // reads of one socket before the others have their turn
 

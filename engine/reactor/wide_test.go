@@ -27,8 +27,8 @@ func recvBuffer(local netip.AddrPort) int {
 	return 0
 }
 
-// A socket whose bytes are taken as they come gets the wide receive buffer, and the small one again when its bytes go to
-// somebody who is slower.
+// A socket whose bytes are taken as they come gets the wide receive buffer; one whose bytes go to somebody who is slower
+// keeps the small one.
 func TestRecvBufferWide(t *testing.T) {
 	const small, wide = 64 << 10, 128 << 10
 	server, err := net.Listen("tcp4", "127.0.0.1:0")
@@ -36,19 +36,16 @@ func TestRecvBufferWide(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Close()
-	go func() { // two peers: who sends without end, and who never reads
-		for range 2 {
+	go func() { // peers who send without end and never read
+		for {
 			c, err := server.Accept()
 			if err != nil {
 				return
 			}
 			go func() {
 				defer c.Close()
-				p := make([]byte, 1<<20)
-				for {
-					if _, err := c.Write(p); err != nil {
-						return
-					}
+				for p := make([]byte, 1<<20); err == nil; {
+					_, err = c.Write(p)
 				}
 			}()
 		}
@@ -58,33 +55,34 @@ func TestRecvBufferWide(t *testing.T) {
 		Addr: server.Addr().(*net.TCPAddr).AddrPort(),
 		Opts: &upstream.DialOptions{RecvBuffer: small, RecvBufferWide: wide},
 	}
-	var slow upstream.Socket
-	forward := false
-	source := &funcs{data: func(_ upstream.Socket, p []byte) {
-		if forward {
-			slow.Write(p)
+	dial := func(h upstream.Handler) (s upstream.Socket, local netip.AddrPort) {
+		on(t, r, func() {
+			var why codec.Reason
+			if s, why = r.Dial(to, h); why != codec.ReasonNone {
+				t.Fatal(why)
+			}
+			local = s.Local()
+		})
+		return s, local
+	}
+	deaf, _ := dial(&funcs{})
+	on(t, r, func() { deaf.Write(make([]byte, 64<<20)) }) // more than both kernels take: all that follows waits
+	fed := 0
+	slow, slowAt := dial(&funcs{data: func(s upstream.Socket, p []byte) {
+		deaf.Write(p)
+		if fed += len(p); fed > 4<<20 {
+			s.Pause()
 		}
-	}}
-	var fast upstream.Socket
+	}})
+	fast, fastAt := dial(&funcs{data: func(upstream.Socket, []byte) {}})
+	until(t, r, "a wide buffer", func() bool { return recvBuffer(fastAt) == wide })
+	until(t, r, "4 MiB for the slow one", func() bool { return fed > 4<<20 })
+	if n := recvBuffer(slowAt); n != small {
+		t.Errorf("who is slow has a receive buffer of %d bytes", n)
+	}
 	on(t, r, func() {
-		var why codec.Reason
-		if slow, why = r.Dial(upstream.Target{Addr: to.Addr}, &funcs{}); why != codec.ReasonNone {
-			t.Fatal(why)
-		}
-		slow.Pause()
-		if fast, why = r.Dial(to, source); why != codec.ReasonNone {
-			t.Fatal(why)
+		for _, s := range []upstream.Socket{deaf, slow, fast} {
+			s.Abort(codec.ReasonShutdown)
 		}
 	})
-	var local netip.AddrPort
-	on(t, r, func() { local = fast.Local() })
-	until(t, r, "a wide buffer", func() bool { return recvBuffer(local) == wide })
-	on(t, r, func() { forward = true })
-	until(t, r, "a small buffer again", func() bool {
-		if slow.Queued() > 1<<20 {
-			fast.Pause()
-		}
-		return recvBuffer(local) == small
-	})
-	on(t, r, func() { fast.Abort(codec.ReasonShutdown); slow.Abort(codec.ReasonShutdown) })
 }
