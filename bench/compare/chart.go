@@ -50,8 +50,7 @@ func figure(b *strings.Builder, f Figure, y int) int {
 		scale = (chartWidth - nameWidth - textWidth) / most
 	}
 	at := func(v float64) float64 { return nameWidth + max(0, v)*scale }
-	title := strings.TrimSuffix(f.Title+", "+f.Unit, ", ")
-	fmt.Fprintf(b, "<text class=\"title\" x=\"8\" y=\"%d\">%s</text>\n", y+titleStep-14, html.EscapeString(title))
+	fmt.Fprintf(b, "<text class=\"title\" x=\"8\" y=\"%d\">%s</text>\n", y+titleStep-14, html.EscapeString(f.Label()))
 	y += titleStep - 6
 	for _, s := range f.By {
 		class := "bar"

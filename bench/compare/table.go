@@ -102,7 +102,7 @@ func (r *Result) Markdown() string {
 	b.WriteString(" targets |\n|---|" + strings.Repeat("---|", len(r.Proxies)+1) + "\n")
 	for _, o := range r.Cases {
 		for _, f := range o.Figures {
-			b.WriteString("| " + strings.TrimSuffix(o.Title+": "+f.Title+", "+f.Unit, ", ") + " |")
+			b.WriteString("| " + o.Title + ": " + f.Label() + " |")
 			for _, p := range r.Proxies {
 				b.WriteString(" " + f.Of(p.Name).String() + " |")
 			}
@@ -116,6 +116,14 @@ func (r *Result) Markdown() string {
 		}
 	}
 	return b.String()
+}
+
+// Label is the title with the unit: "CPU seconds per GB", "p99, ms".
+func (f *Figure) Label() string {
+	if work, ok := strings.CutPrefix(f.Title, "CPU per "); ok && f.Unit == "CPU s" {
+		return "CPU seconds per " + work
+	}
+	return strings.TrimSuffix(f.Title+", "+f.Unit, ", ")
 }
 
 // String is the median with the least and the greatest, "-" of nil.

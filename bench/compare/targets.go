@@ -50,7 +50,7 @@ const (
 // Verdict is what became of a target.
 type Verdict struct {
 	Target
-	Title string // of case and row
+	Title string // of case and row, with the unit
 	Unit  string // of Value
 	Value Spread // the medians decide
 	Than  float64
@@ -61,13 +61,13 @@ type Verdict struct {
 // Verdicts judges the targets of what was measured.
 func (r *Result) Verdicts() (all []Verdict) {
 	for _, t := range Targets() {
-		o, f, ours := r.find(t.Case, t.Row, "epoxy-"+string(t.Mode))
+		o, f, ours := r.Find(t.Case, t.Row, "epoxy-"+string(t.Mode))
 		if ours == nil {
 			continue
 		}
-		v := Verdict{Target: t, Title: o.Title + ": " + f.Title, Unit: f.Unit, Value: *ours, Met: ours.Median <= t.Most}
+		v := Verdict{Target: t, Title: o.Title + ": " + f.Label(), Unit: f.Unit, Value: *ours, Met: ours.Median <= t.Most}
 		if t.Of != "" {
-			_, _, theirs := r.find(t.Case, t.Row, t.Of)
+			_, _, theirs := r.Find(t.Case, t.Row, t.Of)
 			if theirs == nil || theirs.Median <= 0 {
 				continue
 			}
@@ -79,8 +79,8 @@ func (r *Result) Verdicts() (all []Verdict) {
 	return all
 }
 
-// find returns a figure and the values of one proxy, nil when there are none.
-func (r *Result) find(name, row, proxy string) (*Outcome, *Figure, *Spread) {
+// Find returns a figure and the values of one proxy, nil when there are none.
+func (r *Result) Find(name, row, proxy string) (*Outcome, *Figure, *Spread) {
 	for i := range r.Cases {
 		o := &r.Cases[i]
 		if o.Name != name {

@@ -37,6 +37,7 @@ const (
 	leastRounds  = 3
 	leastClients = 10_000
 	leastSeconds = 25 * 60
+	leastSettle  = time.Minute // Epoxy drops what idle clients do not need after half of it
 )
 
 // trial says why a report is none to quote, "" when it is.
@@ -44,6 +45,8 @@ func (s *source) trial() string {
 	switch {
 	case s.Sizes != nil && s.Sizes.Scale != 1:
 		return fmt.Sprintf("a trial at scale %g", s.Sizes.Scale)
+	case s.Sizes != nil && s.Sizes.Idle > 0 && s.Sizes.Settle < leastSettle:
+		return fmt.Sprintf("a trial with idle clients silent for %v", s.Sizes.Settle)
 	case s.Runs > 0 && s.Runs < leastRounds:
 		return "a trial of " + plural(s.Runs, "round")
 	case len(s.Held) > 0 && s.Clients < leastClients:

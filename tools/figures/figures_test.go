@@ -159,11 +159,12 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 func TestTrials(t *testing.T) {
 	full := compare.Sizes{Scale: 1}
 	for want, s := range map[string]source{
-		"":                     {Runs: 5, Sizes: &full},
-		"a trial of 1 round":   {Runs: 1, Sizes: &full},
-		"a trial at scale 0.5": {Runs: 5, Sizes: &compare.Sizes{Scale: 0.5}},
-		"a trial of 60 s":      {Seconds: 60},
-		"a trial of 2 rounds":  {Runs: 2},
+		"":                   {Runs: 5, Sizes: &full},
+		"a trial of 1 round": {Runs: 1, Sizes: &full},
+		"a trial with idle clients silent for 9s": {Runs: 5, Sizes: &compare.Sizes{Scale: 1, Idle: 9, Settle: 9e9}},
+		"a trial at scale 0.5":                    {Runs: 5, Sizes: &compare.Sizes{Scale: 0.5}},
+		"a trial of 60 s":                         {Seconds: 60},
+		"a trial of 2 rounds":                     {Runs: 2},
 	} {
 		if got := s.trial(); got != want {
 			t.Errorf("%q, want %q", got, want)

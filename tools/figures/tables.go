@@ -67,6 +67,19 @@ func (b book) under(text, at string, reports ...string) (string, error) {
 	return text, nil
 }
 
+// again puts a shorter origin below one of many texts from the same report; the targets have it whole.
+func (b book) again(text, at, name string) (string, error) {
+	var s source
+	if err := b.load(name, &s); err != nil {
+		return "", err
+	}
+	line := fmt.Sprintf("From [%s](%s/%s), commit %s, %s, medians (least-greatest) of %s.", name, at, name, s.Machine.Commit, s.When.Format("2 January 2006"), plural(s.Runs, "round"))
+	if why := s.trial(); why != "" {
+		line = "**This is " + why + ": no figures to quote.** " + line
+	}
+	return text + "\n" + line + "\n", nil
+}
+
 // table FILE CASE...: every figure of these cases, a column for each proxy. What is comparable stands with its ratio to haproxy's.
 func (b book) table(words []string, at string) (string, error) {
 	if len(words) < 2 {
@@ -94,6 +107,9 @@ func (b book) table(words []string, at string) (string, error) {
 			rows = append(rows, row)
 		}
 	}
+	if words[0] == mainReport {
+		return b.again(grid(head, rows), at, words[0])
+	}
 	return b.under(grid(head, rows), at, words[0])
 }
 
@@ -113,7 +129,7 @@ func present(r *compare.Result, cases []string) (who []string) {
 }
 
 func title(of string, f compare.Figure) string {
-	return strings.TrimSuffix(of+": "+f.Title+", "+f.Unit, ", ")
+	return of + ": " + f.Label()
 }
 
 // cell is a proxy's figure, with the ratio to haproxy where both are amounts of the same work.

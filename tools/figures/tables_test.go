@@ -24,7 +24,7 @@ func made() *compare.Result {
 		}
 		return fig
 	}
-	r := &compare.Result{Title: "A change", Machine: rig.ThisMachine(), When: time.Unix(1.8e9, 0), Runs: 3, Sizes: compare.Sizes{Scale: 1, Idle: 9000, IdleMiddle: 18000}}
+	r := &compare.Result{Title: "A change", Machine: rig.ThisMachine(), When: time.Unix(1.8e9, 0), Runs: 3, Sizes: compare.Sizes{Scale: 1, Settle: time.Minute, Idle: 9000, IdleMiddle: 18000}}
 	for _, p := range []string{"epoxy-direct", "epoxy-middle", "before-middle", "after-middle", "haproxy"} {
 		r.Proxies = append(r.Proxies, rig.Proxy{Name: p})
 	}
@@ -66,18 +66,18 @@ func TestSections(t *testing.T) {
 	put(t, b, "benchmarks.json", benchmarks{Machine: r.Machine, When: r.When, Runs: 5, All: micros[0].parse("Benchmark/16384/vaes-2  10 1500 ns/op 12000 MB/s\nBenchmark/16384/vaes-2  10 1700 ns/op 10000 MB/s\n")})
 	for section, wants := range map[string][]string{
 		"targets": {
-			"| Download: CPU per GB, CPU s | direct | 1 (0.9-1.1) | 0.7 (0.63-0.77) | 0.70 | at most 0.8 x haproxy | met |",
+			"| Download: CPU seconds per GB | direct | 1 (0.9-1.1) | 0.7 (0.63-0.77) | 0.70 | at most 0.8 x haproxy | met |",
 			"| middle | 1 (0.9-1.1) | 1.2 (1.08-1.32) | 1.20 | at most 1 x haproxy | **missed** |",
 			"| 3000 (2700-3300) | 600 (540-660) | - | at most 700 B | met |", "| 250,000 idle clients in one process: resident memory per client, B | middle | - | 620 | - | as few as of 18,000: 600 | met |",
 			"From [compare.json](at/compare.json), written by `make compare`: ", "medians (least-greatest) of 3", "make density N=250000",
 		},
-		"table compare.json down":                             {"|  | haproxy, TCP mode | Epoxy, direct | Epoxy, middle proxies |", "| Download: CPU per GB, CPU s | 1 (0.9-1.1) | 0.7 (0.63-0.77) = 0.70 x | 1.2 "},
+		"table compare.json down":                             {"|  | haproxy, TCP mode | Epoxy, direct | Epoxy, middle proxies |", "| Download: CPU seconds per GB | 1 (0.9-1.1) | 0.7 (0.63-0.77) = 0.70 x | 1.2 "},
 		"versus compare.json before-middle after-middle down": {"|  | before-middle | after-middle | change |", "| 2 (1.8-2.2) | 1 (0.9-1.1) | -50 % |"},
 		"charts down": {"![Download: a bar for each proxy](at/down.svg)"},
-		"short":       {"| Download: CPU per GB, CPU s | 1 | 0.7 | 1.2 |", "| 3000 | - | 600 |"},
+		"short":       {"| Download: CPU seconds per GB | 1 | 0.7 | 1.2 |", "| 3000 | - | 600 |"},
 		"sizes":       {"| 250,000 | middle | 250,100 | 150 MB | 750 MB |", "Computed from"},
 		"tried": {
-			"| [A change](at/tried/one.json), commit ", "| middle | Download: CPU per GB, CPU s | 2 (1.8-2.2) | 1 (0.9-1.1) | -50 % |", "| +2 %, inside the spread |",
+			"| [A change](at/tried/one.json), commit ", "| middle | Download: CPU seconds per GB | 2 (1.8-2.2) | 1 (0.9-1.1) | -50 % |", "| +2 %, inside the spread |",
 		},
 		"rivals":                 {"by hand\n\n|", "| x | 10435 | - | - | - | - | - |", "Measured by command", "(at/rivals/mtg.json), written by `bench/rivals.sh`"},
 		"density " + crowdReport: {"| 250,000 | 0.0 | 620 | 0 | 0 |", "Verdict: passed."},

@@ -26,15 +26,11 @@ func (b book) targets(_ []string, at string) (string, error) {
 	var rows [][]string
 	for _, v := range r.Verdicts() {
 		ratio := "-"
-		theirs := beside(&r, v)
+		_, _, theirs := r.Find(v.Case, v.Row, "haproxy")
 		if theirs != nil && theirs.Median > 0 && v.Of != "" {
 			ratio = fmt.Sprintf("%.2f", v.Value.Median/theirs.Median)
 		}
-		what := v.Title
-		if v.Unit != "" {
-			what += ", " + v.Unit
-		}
-		rows = append(rows, []string{what, string(v.Mode), theirs.String(), v.Value.String(), ratio, v.Want(v.Unit), v.Word()})
+		rows = append(rows, []string{v.Title, string(v.Mode), theirs.String(), v.Value.String(), ratio, v.Want(v.Unit), v.Word()})
 	}
 	reports := []string{mainReport}
 	crowd, err := b.crowd(&r)
@@ -47,18 +43,6 @@ func (b book) targets(_ []string, at string) (string, error) {
 		return "", err
 	}
 	return b.under(grid([]string{"figure", "way", "haproxy", "Epoxy", "ratio", "target", "verdict"}, rows), at, reports...)
-}
-
-// beside is what haproxy has in the row of a verdict.
-func beside(r *compare.Result, v compare.Verdict) *compare.Spread {
-	for _, o := range r.Cases {
-		for _, f := range o.Figures {
-			if o.Name == v.Case && f.Title == v.Row {
-				return f.Of("haproxy")
-			}
-		}
-	}
-	return nil
 }
 
 // crowd is the row of the largest density run, judged by the idle clients of the comparison.
@@ -82,15 +66,13 @@ func (b book) crowd(r *compare.Result) ([]string, error) {
 }
 
 // idleOf is the resident memory per idle client of Epoxy in a mode.
-func idleOf(r *compare.Result, mode rig.Mode) *compare.Spread { return idleRow(r, 0, mode) }
+func idleOf(r *compare.Result, mode rig.Mode) *compare.Spread {
+	return idleRow(r, "resident memory per client", mode)
+}
 
-func idleRow(r *compare.Result, row int, mode rig.Mode) *compare.Spread {
-	for _, o := range r.Cases {
-		if o.Name == "idle" && row < len(o.Figures) {
-			return o.Figures[row].Of("epoxy-" + string(mode))
-		}
-	}
-	return nil
+func idleRow(r *compare.Result, row string, mode rig.Mode) *compare.Spread {
+	_, _, s := r.Find("idle", row, "epoxy-"+string(mode))
+	return s
 }
 
 // spareFiles is descriptors of the process beside its clients'.
@@ -105,7 +87,7 @@ func (b book) sizes(_ []string, at string) (string, error) {
 	var rows [][]string
 	for _, n := range []int{10_000, 50_000, 100_000, 250_000} {
 		for i, mode := range []rig.Mode{rig.Direct, rig.Middle} {
-			process, kernel := idleOf(&r, mode), idleRow(&r, 2, mode)
+			process, kernel := idleOf(&r, mode), idleRow(&r, "kernel memory per client", mode)
 			if process == nil || kernel == nil {
 				continue
 			}
@@ -115,7 +97,7 @@ func (b book) sizes(_ []string, at string) (string, error) {
 		}
 	}
 	text := grid([]string{"idle clients", "way", "descriptors", "process", "kernel"}, rows) + "\nComputed from the bytes of one idle client, not measured at each size.\n"
-	return b.under(text, at, mainReport)
+	return b.again(text, at, mainReport)
 }
 
 // density FILE: memory by number of clients, and the verdict.
