@@ -5,14 +5,15 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// hybridPoller is an epoll loop that keeps its processor from the Go scheduler while there is work. Behind a
-// batch it waits in the kernel for holdTime without telling the scheduler, which saves giving the processor
-// away and fetching another one on every idle turn. Only when that brings nothing it sleeps as the scheduler
+// hybridPoller is an epoll loop that keeps its processor from the Go scheduler while packets come at short
+// intervals: it waits in the kernel for holdTime without telling the scheduler, which saves giving the processor
+// away and fetching another one between any two packets. When the intervals are longer it sleeps as the scheduler
 // wants it, for as long as it takes, so an idle loop costs nothing.
 //
 // Others do not wait for a held processor: GOMAXPROCS is above the number of loops, and when the runtime wants
@@ -24,8 +25,10 @@ type hybridPoller struct {
 	one   [8]byte
 
 	// Owned by the loop.
-	events [mostEvents]unix.EpollEvent
-	spare  []task // the room of the last drain
+	events  [mostEvents]unix.EpollEvent
+	spare   []task // the room of the last drain
+	pace    pace
+	yielded time.Time // when the scheduler was called last
 
 	// Shared.
 	mu    sync.Mutex
@@ -88,9 +91,8 @@ func (h *hybridPoller) post(run func(any) error, arg any) error {
 }
 
 func (h *hybridPoller) run(event func(fd int, events uint32)) error {
-	var hold holder
 	for {
-		n, e := h.wait(hold.next)
+		n, e := h.wait()
 		if e == unix.EINTR {
 			runtime.Gosched() // the runtime's signal, most likely: it wants the processor
 			continue
@@ -98,7 +100,6 @@ func (h *hybridPoller) run(event func(fd int, events uint32)) error {
 		if e != 0 {
 			return fmt.Errorf("reactor: wait: %w", e)
 		}
-		hold.after(n > 0)
 		rung := false
 		for i := range n {
 			if fd := int(h.events[i].Fd); fd != h.bell {
@@ -114,17 +115,26 @@ func (h *hybridPoller) run(event func(fd int, events uint32)) error {
 }
 
 // wait fills events. While it holds the processor it lasts holdTime at most, else until something comes.
-func (h *hybridPoller) wait(hold bool) (int, unix.Errno) {
-	var n uintptr
-	var e unix.Errno
-	if hold {
-		n, _, e = unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(h.epoll), uintptr(unsafe.Pointer(&h.events)), uintptr(len(h.events)), holdTime, 0, 0)
-	} else {
-		n, _, e = unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(h.epoll), uintptr(unsafe.Pointer(&h.events)), uintptr(len(h.events)), ^uintptr(0), 0, 0)
+func (h *hybridPoller) wait() (int, unix.Errno) {
+	at, size := unsafe.Pointer(&h.events), uintptr(len(h.events))
+	if h.pace.quick() {
+		n, _, e := unix.RawSyscall6(unix.SYS_EPOLL_PWAIT, uintptr(h.epoll), uintptr(at), size, holdTime, 0, 0)
+		if e != 0 {
+			return 0, e
+		}
+		h.pace.ended(n > 0)
+		return int(n), 0
 	}
+	start := time.Now()
+	if start.Sub(h.yielded) > yieldTime*time.Millisecond {
+		h.yielded = start
+		runtime.Gosched()
+	}
+	n, _, e := unix.Syscall6(unix.SYS_EPOLL_PWAIT, uintptr(h.epoll), uintptr(at), size, ^uintptr(0), 0, 0)
 	if e != 0 {
 		return 0, e
 	}
+	h.pace.ended(time.Since(start) < holdTime*time.Millisecond)
 	return int(n), 0
 }
 
@@ -155,27 +165,17 @@ func (h *hybridPoller) close() error {
 	return unix.Close(h.epoll)
 }
 
-// holder decides which waits hold the processor: the one behind a batch, unless such waits found nothing of
-// late. After the second miss in a row one batch goes without, then 3, 7, up to 31; a hit forgets them.
-type holder struct {
-	next   bool  // the next wait holds
-	misses uint8 // held waits without events since the last one with
-	rest   uint8 // batches yet that are followed by sleep at once
-}
+// pace is how many waits in a row ended within holdTime. To hold in vain costs ten times what a good hold saves,
+// because Go's monitor looks every 20 us after a processor that is not idle. So a pace must be proven.
+type pace int
 
-// after takes in how a wait went. Only a held one can have found nothing.
-func (h *holder) after(found bool) {
-	switch {
-	case !found:
-		h.next = false
-		h.misses = min(h.misses+1, maxMisses)
-		h.rest = 1<<(h.misses-1) - 1
-	case h.rest > 0:
-		h.rest--
-	default:
-		if h.next {
-			h.misses = 0
-		}
-		h.next = true
+func (p pace) quick() bool { return p >= quickWaits }
+
+// ended takes in a wait.
+func (p *pace) ended(soon bool) {
+	if !soon {
+		*p = 0
+	} else if !p.quick() {
+		*p++
 	}
 }

@@ -108,31 +108,21 @@ func TestHybridWaitError(t *testing.T) {
 	}
 }
 
-// Waits hold the processor behind each batch while that finds something, and ever more rarely when not.
-func TestHolder(t *testing.T) {
-	var h holder
-	batches := func() (n int) { // until the next wait that holds
-		for n = 1; ; n++ {
-			if h.after(true); h.next {
-				return n
+// Waits hold the processor after a row of short ones, until one is long.
+func TestPace(t *testing.T) {
+	var p pace
+	for range 3 {
+		for i := range quickWaits {
+			if p.quick() {
+				t.Fatalf("quick after %d waits", i)
+			}
+			p.ended(true)
+		}
+		for range 2 {
+			if p.ended(true); !p.quick() {
+				t.Fatal("not quick after a row of short waits")
 			}
 		}
-	}
-	for range 3 {
-		if n := batches(); n != 1 {
-			t.Fatalf("held after %d batches of a busy loop", n)
-		}
-	}
-	for _, want := range []int{1, 2, 4, 8, 16, 32, 32} {
-		if h.after(false); h.next {
-			t.Fatal("held again after a miss")
-		}
-		if n := batches(); n != want {
-			t.Errorf("held after %d batches, want %d", n, want)
-		}
-	}
-	h.after(true) // a hit
-	if h.after(false); h.next || batches() != 1 {
-		t.Error("a hit does not forget the misses")
+		p.ended(false)
 	}
 }

@@ -27,8 +27,9 @@ const (
 	logEvery    = 1000 // between two lines about the same kind of fault
 
 	mostEvents = 1024 // of one wait
-	holdTime   = 2    // that a wait holds the processor; on a loop with 500 events a second most of them find one
-	maxMisses  = 6    // such waits in vain that are remembered
+	holdTime   = 2    // that a wait holds the processor
+	yieldTime  = 5    // between two calls of the scheduler: from 10 on Go's monitor takes the processor of who stays away
+	quickWaits = 16   // shorter waits in a row before one does
 	keptTasks  = 1024 // room for posted functions that is kept
 
 	backlog = 4096 // the kernel caps it at net.core.somaxconn
