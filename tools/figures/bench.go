@@ -154,7 +154,7 @@ func (b book) bench(words []string, at string) (string, error) {
 		if x.Group != words[0] {
 			continue
 		}
-		row := []string{"`" + x.Package + "` " + strings.TrimPrefix(strings.TrimPrefix(x.Name, "Benchmark"), "/"), x.of("ns/op").time(), "-"}
+		row := []string{x.words(), x.of("ns/op").time(), "-"}
 		if u := x.of("MB/s"); u != nil {
 			row[2] = u.scaled(1000, "GB/s")
 		}

@@ -82,7 +82,7 @@ func TestSections(t *testing.T) {
 		"rivals":                 {"by hand\n\n|", "| x | 10435 | - | - | - | - | - |", "Measured by command", "(at/rivals/mtg.json), written by `bench/rivals.sh`"},
 		"density " + crowdReport: {"| 250,000 | 0.0 | 620 | 0 | 0 |", "Verdict: passed."},
 		"soak":                   {"| epoxy-direct | 12,345 |", "**This is a trial of 60 s: no figures to quote.**"},
-		"bench ciphers":          {"| `codec/ctr` 16384/vaes | 1.6 (1.5-1.7) µs | 11 (10-12) GB/s |", "`make figures-bench`"},
+		"bench ciphers":          {"| AES-256-CTR, ours by vaes | 1.6 (1.5-1.7) µs | 11 (10-12) GB/s |", "`make figures-bench`"},
 	} {
 		text, err := b.section(strings.Fields(section), "at")
 		if err != nil {
@@ -108,6 +108,19 @@ func TestParseBenchmarks(t *testing.T) {
 	}
 	if u := all[0].of("ns/op"); u.Median != 20 || u.Min != 10 || u.Max != 30 || len(u.Values) != 2 || all[0].of("p50-ns").Median != 1.5 || all[0].of("MB/s") != nil {
 		t.Errorf("%+v", all[0])
+	}
+}
+
+func TestWords(t *testing.T) {
+	for want, b := range map[string]benchmark{
+		"AES-256-CTR, crypto/cipher":         {Package: "codec/ctr", Name: "Benchmark/16384/rival"},
+		"AES-256-CBC decrypt, crypto/cipher": {Package: "codec/cbc", Name: "Benchmark/decrypt/16384/ordinary"},
+		"100 secrets tried, bare opening":    {Package: "engine/session", Name: "BenchmarkFailedHandshake/secrets=100/tls=false"},
+		"`codec/ctr Expand/vaes`":            {Package: "codec/ctr", Name: "BenchmarkExpand/vaes"},
+	} {
+		if got := b.words(); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }
 
