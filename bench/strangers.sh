@@ -61,7 +61,7 @@ for round in $(seq "$rounds"); do
   pids+=("$pid")
   sleep 3 # the front is measured
   setsid taskset -c 1 "$bench" load strangers --server "$proxy" --secret "$secret" --clients 1 --duration 12s --slow 200 --probes 2000 \
-    --pid "$pid" --json "${at[@]}" >"$out/watched.crowd.$round.json" &
+    --pid "$pid" --json "${at[@]}" >"$out/probes.beside.$round.json" &
   crowd=$!
   sleep 1 # it is alone for 12 s, then the crowd comes for 12 s
   for phase in alone beside; do
@@ -73,4 +73,4 @@ for round in $(seq "$rounds"); do
   while kill -0 "$pid" 2>/dev/null; do sleep 0.1; done
 done
 
-"$bench" gather "$out" --order alone,beside,crowd --title 'Clients with priority over a crowd of strangers' --json "$out"/summary.json
+"$bench" gather "$out" --order alone,beside --title 'Clients with priority over a crowd of strangers' --json "$out"/summary.json

@@ -47,7 +47,7 @@ func Gather(dir, title string, names []string) (*Result, error) {
 			r.Failed = append(r.Failed, fmt.Sprintf("round %d, %s, %s: %d clients failed, %v", round, word[0], word[1], report.Failed, report.Faults))
 		}
 	}
-	for _, c := range append(All(), crowd, watched) {
+	for _, c := range append(All(), crowd, watched, probes) {
 		if slices.ContainsFunc(files, func(f string) bool { return strings.HasPrefix(filepath.Base(f), c.Name+".") }) {
 			cases = append(cases, c)
 		}
@@ -88,13 +88,16 @@ var crowd = Case{
 	},
 }
 
-// watched is clients measured by a load generator of their own while another one plays the crowd (bench/strangers.sh): "alone" and
-// "beside" stand where proxies do, and the crowd's own report is "crowd".
-var watched = Case{
-	Name: "watched", Title: "Clients with priority over a crowd of strangers",
-	Rows: append(latencies("small", echo)[:2],
+// watched is clients measured by a load generator of their own while another one plays the crowd, whose report is probes
+// (bench/strangers.sh). "alone" and "beside" stand where proxies do.
+var watched = Case{Name: "watched", Title: "Clients with priority over a crowd of strangers", Rows: latencies("small", echo)[:2]}
+
+var probes = Case{
+	Name: "probes", Title: "The crowd",
+	Rows: []Row{
 		ofCrowd("probes answered", "a second", func(c *load.Crowd) float64 { return c.PerSecond }),
-		ofCrowd("resident memory beside strangers", "MB", func(c *load.Crowd) float64 { return float64(c.RSS) / 1e6 })),
+		ofCrowd("resident memory beside strangers", "MB", func(c *load.Crowd) float64 { return float64(c.RSS) / 1e6 }),
+	},
 }
 
 func ofCrowd(title, unit string, get func(*load.Crowd) float64) Row {

@@ -88,7 +88,9 @@ func (r *Result) Markdown() string {
 	if r.CPUs[0] != "" {
 		fmt.Fprintf(&b, " The proxy has CPU %s to itself, the fake Telegram and the load share CPU %s.", r.CPUs[0], r.CPUs[1])
 	}
-	fmt.Fprintf(&b, " Idle: %d clients, %d over middle proxies; coming back: %d and %d.", r.Sizes.Idle, r.Sizes.IdleMiddle, r.Sizes.Reconnect, r.Sizes.ReconnectMiddle)
+	if r.Sizes.Idle > 0 {
+		fmt.Fprintf(&b, " Idle: %d clients, %d over middle proxies; coming back: %d and %d.", r.Sizes.Idle, r.Sizes.IdleMiddle, r.Sizes.Reconnect, r.Sizes.ReconnectMiddle)
+	}
 	if r.Sizes.Scale != 1 {
 		fmt.Fprintf(&b, " A trial at scale %g: no figures to quote.", r.Sizes.Scale)
 	}

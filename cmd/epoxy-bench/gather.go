@@ -10,7 +10,7 @@ import (
 
 const gatherHelp = `gather reads reports of epoxy-bench load --json that a script left in DIRECTORY as CASE.PROXY.ROUND.json, and sums
 them up as compare does: medians with the least and the greatest, each round's value, machine, Go release, commit, date.
-bench/figures.sh and bench/strangers.sh end with it. CASE is one of compare's, or strangers, or watched.
+bench/figures.sh and bench/strangers.sh end with it. CASE is one of compare's, or strangers, watched, probes.
 
   epoxy-bench gather bin/figures --order haproxy,direct,middle --json bin/figures/summary.json`
 

@@ -33,7 +33,7 @@ var kinds = map[string]func(b book, words []string, at string) (string, error){
 var names = map[string]string{
 	"epoxy-direct": "Epoxy, direct", "epoxy-middle": "Epoxy, middle proxies", "haproxy": "haproxy, TCP mode", "floor": "bare relay",
 	"direct": "Epoxy, direct", "middle": "Epoxy, middle proxies", "rules": "all limits set", "front": "front measured", "before": "before fronts",
-	"control": "control: no proxy", "down": "front down", "mute": "front never answers", "alone": "alone", "beside": "beside strangers", "crowd": "the crowd",
+	"control": "control: no proxy", "down": "front down", "mute": "front never answers", "alone": "alone", "beside": "beside strangers",
 }
 
 func called(proxy string) string {
@@ -157,7 +157,7 @@ func (b book) versus(words []string, at string) (string, error) {
 			continue
 		}
 		for _, f := range o.Figures {
-			if before, after := f.Of(words[1]), f.Of(words[2]); before != nil && after != nil {
+			if before, after := f.Of(words[1]), f.Of(words[2]); before != nil || after != nil {
 				rows = append(rows, []string{title(o.Title, f), before.String(), after.String(), change(before, after)})
 			}
 		}
@@ -247,7 +247,7 @@ func (b book) tried(words []string, at string) (string, error) {
 
 // change is of the medians; one that lies inside the spread of both is said to be none.
 func change(before, after *compare.Spread) string {
-	if before.Median == 0 {
+	if before == nil || after == nil || before.Median == 0 {
 		return "-"
 	}
 	text := fmt.Sprintf("%+.0f %%", 100*(after.Median/before.Median-1))
