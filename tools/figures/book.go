@@ -25,6 +25,7 @@ type source struct {
 	Machine rig.Machine `json:"machine"`
 	When    time.Time   `json:"when"`
 	Runs    int         `json:"runs"`
+	Title   string      `json:"title"`
 
 	Sizes   *compare.Sizes `json:"sizes"`   // of a comparison
 	Clients int            `json:"clients"` // of density
@@ -85,6 +86,8 @@ func (b book) reports(under string) (all []string) {
 
 var errIncomplete = errors.New("no machine, kernel, Go release, commit or date: is it a report of epoxy-bench?")
 
+var errUntitled = errors.New("what does it try? epoxy-bench compare --title says it")
+
 // check says what a report lacks to be kept.
 func (s *source) check() error {
 	if m := s.Machine; m.CPU == "" || m.Kernel == "" || m.Go == "" || m.Commit == "" || s.When.IsZero() {
@@ -103,6 +106,9 @@ func (b book) keep(files []string, as string) error {
 		var s source
 		if err = json.Unmarshal(text, &s); err == nil {
 			err = s.check()
+		}
+		if strings.HasPrefix(as, "tried/") && s.Title == "" {
+			err = errors.Join(err, errUntitled)
 		}
 		if err != nil {
 			return fmt.Errorf("figures: %s: %w", file, err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -180,7 +181,10 @@ func TestKeepRefusesWhatSaysNothing(t *testing.T) {
 	if err := b.keep([]string{file}, ""); err == nil || len(b.reports("")) != 0 {
 		t.Errorf("kept: %v", b.reports(""))
 	}
-	if err := b.keep([]string{filepath.Join(reports().dir, mainReport)}, "tried/a.json"); err != nil || !slices.Equal(b.reports("tried"), []string{"tried/a.json"}) {
+	if err := b.keep([]string{filepath.Join(reports().dir, mainReport)}, "poller/a.json"); err != nil || !slices.Equal(b.reports("poller"), []string{"poller/a.json"}) {
 		t.Errorf("%v, %v", b.reports(""), err)
+	}
+	if err := b.keep([]string{filepath.Join(reports().dir, mainReport)}, "tried/a.json"); !errors.Is(err, errUntitled) {
+		t.Errorf("error %v", err)
 	}
 }
