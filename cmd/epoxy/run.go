@@ -34,6 +34,7 @@ the file or in EPOXY_SECRET than on a command line, which other users can read. 
   epoxy run --listen :443 --secret alice=3f2a... --secret bob=ee9c... --domain www.example.com
   epoxy run --listen 0.0.0.0:443 --listen [::]:443 --allow tls --public-host proxy.example.net
   epoxy run --config /etc/epoxy/epoxy.toml
+  epoxy run --upstream back --back back.example.net:8443 --back-cert epoxy-front.pem
   EPOXY_LISTEN=:443 EPOXY_SECRET=3f2a... epoxy run`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -93,7 +94,9 @@ func (a *app) serve(s *config.Settings, args []string, warnings []warning) error
 	door.serve(log)
 	log.Info("serving", slog.Any("listen", e.Addrs()), slog.String("admin", door.addr()), slog.Int("clients_limit", e.Limit()),
 		slog.Any("poller", s.Poller), slog.String("version", a.build.Version))
-	a.greet(s, e.Addrs(), made, log)
+	if len(s.Listen) > 0 {
+		a.greet(s, e.Addrs(), made, log)
+	}
 	o.notify.ready("serving")
 	defer a.watch(o.notify, e)()
 	return o.wait()

@@ -21,7 +21,7 @@ const (
 
 // ensureSecret gives s the secret of the state directory when it has none, and makes it first when that has none.
 func (a *app) ensureSecret(s *config.Settings) (made bool, err error) {
-	if len(s.Secrets) > 0 {
+	if len(s.Secrets) > 0 || len(s.Listen) == 0 { // a back may have no clients of its own
 		return false, nil
 	}
 	if s.StateDir == "" {

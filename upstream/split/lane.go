@@ -30,6 +30,7 @@ type lane struct {
 	guests  map[uint32]*guest  // at a back
 	stalled []waiter           // that wait until the outbox drained
 	parts   int                // bytes of torn packets
+	now     wire.Frame         // that take is at
 	full    bool               // the outbox, when last asked
 	gone    bool               // no more of its frames
 
@@ -104,11 +105,12 @@ func (a *lane) work() {
 // take acts on a batch of whole frames.
 func (a *lane) take(p []byte) error {
 	for len(p) > 0 {
-		f, n, err := wire.Next(p)
-		if err != nil {
+		var n int
+		var err error
+		if a.now, n, err = wire.Next(p); err != nil {
 			return err
 		}
-		if err := a.end.frame(a, &f, p[:n:n]); err != nil {
+		if err := a.end.frame(a, &a.now, p[:n:n]); err != nil {
 			return err
 		}
 		p = p[n:]

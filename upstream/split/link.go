@@ -65,6 +65,7 @@ type link struct {
 	pingsAt time.Time
 	pings   int
 	lastID  uint32
+	now     wire.Frame // that sort is at
 }
 
 // owner is whoever a link belongs to.
@@ -210,7 +211,9 @@ func (l *link) read(more []byte) codec.Reason {
 // sort puts the whole frames of p into the batches of their loops, and returns the bytes that they took.
 func (l *link) sort(p []byte, batches []*buf.Buffer) (used int, err error) {
 	for {
-		f, n, err := wire.Next(p[used:])
+		var n int
+		l.now, n, err = wire.Next(p[used:])
+		f := &l.now
 		switch {
 		case err == codec.ErrShort:
 			return used, nil
@@ -221,7 +224,7 @@ func (l *link) sort(p []byte, batches []*buf.Buffer) (used int, err error) {
 		used += n
 		switch {
 		case f.Stream == 0:
-			if err := l.control(&f); err != nil {
+			if err := l.control(f); err != nil {
 				return used, err
 			}
 			continue
