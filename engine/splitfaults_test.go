@@ -18,11 +18,10 @@ import (
 type wan struct {
 	addr string
 
-	mu     sync.Mutex
-	to     string
-	closed bool
-	pairs  [][2]net.Conn
-	ended  sync.WaitGroup
+	mu    sync.Mutex
+	to    string
+	pairs [][2]net.Conn
+	ended sync.WaitGroup
 }
 
 func newWAN(t testing.TB, to string) *wan {

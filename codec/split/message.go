@@ -7,8 +7,9 @@ import (
 	"epoxy/codec"
 )
 
-// Features that both sides may offer; in force is what both do.
-const FeatureBytes = 1 << 0 // B goes to datacenters directly: F had better open byte streams
+// FeatureBytes is the one feature that both sides may offer; in force is what both do. B offers it when it goes to datacenters
+// directly: F had then better open byte streams.
+const FeatureBytes = 1 << 0
 
 // Hello is the first frame of both sides.
 //

@@ -113,8 +113,9 @@ func (s *Stream) pack(p []byte) (n int) {
 	out := r.frames[:0]
 	why := codec.ReasonNone
 	for n < len(p) && s.credit > 0 && why == codec.ReasonNone {
-		body, used, quick := p[n:min(len(p), n+s.credit)], 0, uint8(0)
-		if used = len(body); s.flags&ofBytes == 0 {
+		body, quick := p[n:min(len(p), n+s.credit)], uint8(0)
+		used := len(body)
+		if s.flags&ofBytes == 0 {
 			packet, took, err := frame.Next(s.ask.Transport, p[n:])
 			if err == codec.ErrShort {
 				break
