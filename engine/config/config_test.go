@@ -36,7 +36,7 @@ func TestDefaultsAreValid(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprint(s.Listen, s.Allow, s.Upstream, s.Prefer, s.Pin, s.Poller, s.Admin, s.DefaultDC, s.LogLevel, s.LogFormat); got !=
-		"[port1=:1443] secure,tls auto prefer-v4 auto gnet 127.0.0.1:8888 2 INFO text" {
+		"[port1=:1443] secure,tls auto prefer-v4 auto hybrid 127.0.0.1:8888 2 INFO text" {
 		t.Errorf("defaults are %s", got)
 	}
 }
@@ -94,7 +94,7 @@ func TestEveryFlag(t *testing.T) {
 		{"memory", "4G", "4294967296", func(s *Settings) any { return s.Memory }},
 		{"loops", "3", "3", func(s *Settings) any { return s.Loops }},
 		{"pin", "on", "on", func(s *Settings) any { return s.Pin }},
-		{"poller", "hybrid", "hybrid", func(s *Settings) any { return s.Poller }},
+		{"poller", "gnet", "gnet", func(s *Settings) any { return s.Poller }},
 		{"max-clients", "1000", "1000", func(s *Settings) any { return s.MaxClients }},
 		{"handshake-timeout", "11s", "11s", func(s *Settings) any { return s.HandshakeTimeout }},
 		{"first-byte-timeout", "61s", "1m1s", func(s *Settings) any { return s.FirstByteTimeout }},

@@ -233,7 +233,7 @@ func (r registrar) size() {
 	s := r.s
 	scalar(r, &s.Loops, "loops", "N", parseInt(0, maxLoops), strconv.Itoa, "event loops; 0 is one per usable CPU")
 	choice(r, &s.Pin, "pin", "WHEN", pinWords, "tie each loop to a CPU: auto, on, off")
-	choice(r, &s.Poller, "poller", "NAME", pollerWords, "how a loop waits for work: gnet (gives its processor back to Go's scheduler on every idle turn), hybrid (keeps it for 2 ms more, which saves CPU on loops that are neither idle nor full)")
+	choice(r, &s.Poller, "poller", "NAME", pollerWords, "how a loop waits for packets: hybrid (our own epoll loop, which keeps its processor while they come at short intervals and so takes less CPU), gnet (gnet's, which goes to Go's scheduler on every idle turn)")
 	scalar(r, &s.QueueLimit, "queue-limit", "SIZE", parseQueueLimit, func(n int) string { return showMemory(int64(n)) }, "bytes that may wait for one client who reads slowly, over links; beyond it that client is closed")
 	scalar(r, &s.MaxClients, "max-clients", "N", parseInt(0, maxClients), strconv.Itoa, "clients at once; 0 is what the descriptor limit allows")
 	scalar(r, &s.Memory, "memory", "SIZE", parseMemory, showMemory, "memory of the whole process, such as 512M or 4G; 0 is 80 % of the machine's RAM or of the control group's limit")

@@ -138,7 +138,7 @@ func Default() *Settings {
 		TelegramConfig:   DefaultTelegramConfig,
 		TelegramConfigV6: DefaultTelegramConfigV6,
 		Pin:              PinAuto,
-		Poller:           PollerGnet,
+		Poller:           PollerHybrid,
 		SecretDrain:      defaultSecretDrain,
 		ListRefresh:      defaultListRefresh,
 		TableMax:         defaultTableMax,
