@@ -49,7 +49,7 @@ func (l Level) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // Finding is what one look found.
 type Finding struct {
-	Check string // the group: settings, clock, limits, sysctl, ports, secrets, address, domain, front, telegram
+	Check string // the group: settings, clock, limits, sysctl, ports, secrets, address, domain, front, certificates, telegram
 	Name  string // a word that stays, such as clock_wrong; empty for what is as it should be
 	Level Level
 	Text  string
@@ -129,7 +129,7 @@ func Run(ctx context.Context, set *config.Settings, o Options) []Finding {
 		d.loops = runtime.NumCPU()
 	}
 	checks := []func(context.Context) []Finding{
-		d.settings, d.clock, d.limits, d.sysctl, d.ports, d.secrets, d.address, d.domains, d.fronts, d.telegram,
+		d.settings, d.clock, d.limits, d.sysctl, d.ports, d.secrets, d.address, d.domains, d.fronts, d.certificates, d.telegram,
 	}
 	return together(len(checks), func(i int) []Finding { return checks[i](ctx) })
 }

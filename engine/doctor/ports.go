@@ -24,10 +24,16 @@ func (d *doctor) ports(ctx context.Context) []Finding {
 	if !d.set.Admin.IsZero() {
 		places = append(places[:len(places):len(places)], config.Listen{Endpoint: d.set.Admin})
 	}
+	if !d.set.ServeBack.IsZero() {
+		places = append(places[:len(places):len(places)], config.Listen{Name: "serve-back", Endpoint: d.set.ServeBack})
+	}
 	return together(len(places), func(i int) []Finding {
 		flag := "--listen"
-		if places[i].Name == "" {
+		switch {
+		case places[i].Name == "":
 			flag = "--admin"
+		case i >= len(d.set.Listen):
+			flag = "--serve-back"
 		}
 		return one(d.port(flag, places[i].Endpoint, running))
 	})

@@ -16,6 +16,9 @@ const newSecret = "make one with `epoxy secret`, give out its links, and drop th
 
 // secrets looks whether they can be guessed, and whether their links lead to a front.
 func (d *doctor) secrets(context.Context) (found []Finding) {
+	if len(d.set.Listen) == 0 {
+		return nil // a back without clients of its own
+	}
 	if len(d.set.Secrets) == 0 {
 		return one(Finding{Check: "secrets", Name: "no_secret", Level: Note, Text: "there is no secret yet; epoxy run makes one and keeps it in --state-dir"})
 	}

@@ -23,6 +23,9 @@ func (d *doctor) telegram(ctx context.Context) []Finding {
 	if !d.away() {
 		return nil
 	}
+	if d.set.Upstream == config.UpstreamBack {
+		return d.backs(ctx)
+	}
 	ways, found := d.ways(ctx)
 	var parts []func() []Finding
 	if d.set.Middle() {

@@ -48,31 +48,6 @@ func (s *Split) add(o *Split) {
 	s.GuestBytesDown += o.GuestBytesDown
 }
 
-// The metrics of links between servers.
-const (
-	BackUp       = "epoxy_back_up"
-	BackLinks    = "epoxy_back_links"
-	BackLost     = "epoxy_back_links_lost_total"
-	BackFailed   = "epoxy_back_links_failed_total"
-	BackWire     = "epoxy_back_link_bytes_total"
-	BackStreams  = "epoxy_back_streams"
-	BackOpened   = "epoxy_back_streams_opened_total"
-	BackHeld     = "epoxy_back_streams_held_total"
-	BackMigrated = "epoxy_back_streams_migrated_total"
-	BackStalls   = "epoxy_back_stalls_total"
-	BackBytes    = "epoxy_back_bytes_total"
-
-	ServedLinks   = "epoxy_served_links"
-	ServedStreams = "epoxy_served_streams"
-	ServedOpened  = "epoxy_served_streams_opened_total"
-	ServedRefused = "epoxy_served_streams_refused_total"
-	ServedWire    = "epoxy_served_link_bytes_total"
-	ServedLost    = "epoxy_served_streams_lost_total"
-	ServedStalls  = "epoxy_served_stalls_total"
-	ServedBytes   = "epoxy_served_bytes_total"
-	ServedDenied  = "epoxy_served_connections_refused_total"
-)
-
 // splitFamilies returns the metrics of links between servers.
 func splitFamilies() []family {
 	return []family{

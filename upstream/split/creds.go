@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"sync/atomic"
+	"time"
 )
 
 // ALPN names the protocol in the handshake of TLS.
@@ -101,6 +102,14 @@ func (c *Creds) config(k *keys) *tls.Config {
 			return nil
 		},
 	}
+}
+
+// Expires returns when our certificate does.
+func (c *Creds) Expires() time.Time {
+	if leaf := c.now.Load().own.Leaf; leaf != nil {
+		return leaf.NotAfter
+	}
+	return time.Time{}
 }
 
 // server returns the configuration of a back, which wants a front's certificate.

@@ -115,6 +115,7 @@ func (s *Server) Back(i int) *Back { return s.backs[i] }
 // Start takes links until Stop. Further calls do nothing.
 func (s *Server) Start() {
 	s.started.Do(func() {
+		s.ready = s.opts.Ready()
 		s.runs.Go(s.accept)
 		s.runs.Go(s.watch)
 	})
