@@ -26,7 +26,7 @@ const (
 	acceptRetry = 100  // until a listener that ran out of descriptors is tried again
 	logEvery    = 1000 // between two lines about the same kind of fault
 
-	mostEvents = 1024 // of one wait
+	mostEvents = 64   // of one wait: a full loop answers the last of them a millisecond later with 1,024
 	holdTime   = 2    // that a wait holds the processor
 	yieldTime  = 5    // between two calls of the scheduler: from 10 on Go's monitor takes the processor of who stays away
 	quickWaits = 16   // shorter waits in a row before one does
