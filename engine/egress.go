@@ -50,12 +50,15 @@ func (l *loop) useUpstream(e *Engine, set *config.Settings) {
 	l.useBack(e, set)
 }
 
-// useBack makes new clients go to another server when set says so.
+// useBack makes new clients go to another server when set says so. On the loop, or before it runs.
 func (l *loop) useBack(e *Engine, set *config.Settings) {
 	l.route.back = nil
 	if f := e.halves.front; f != nil && set.Upstream == config.UpstreamBack {
 		l.route.back = f.Router(l.index)
 		l.route.back.Migrate = migrateOf(set.Migrate)
+	}
+	if n := e.loopBudget(set); n > 0 {
+		e.halves.share(l.index, n)
 	}
 }
 

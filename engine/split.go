@@ -80,6 +80,16 @@ func (e *Engine) newHalves(set *config.Settings) (err error) {
 	return nil
 }
 
+// share sets how many bytes may wait on a loop.
+func (h *halves) share(loop, bytes int) {
+	if h.front != nil {
+		h.front.Router(loop).Budget = bytes
+	}
+	if h.server != nil {
+		h.server.Back(loop).Budget = bytes
+	}
+}
+
 // guests is a loop's way to Telegram for the clients of other servers.
 type guests struct {
 	engine *Engine

@@ -69,7 +69,7 @@ func linkFamilies() []family {
 			{"begun", func(m *Middle) uint64 { return m.Held }},
 			{"late", func(m *Middle) uint64 { return m.HeldLate }},
 		})},
-		{Shed, counter, "Streams closed because a loop's memory was spent.", ofMiddle(func(m *Middle) uint64 { return m.Shed })},
+		{Shed, counter, "Streams closed because a loop's memory was spent.", one(func(v *view) uint64 { return v.sum.Middle.Shed + v.sum.Split.Shed + v.sum.Split.GuestsShed })},
 		{TelegramEnds, counter, "Streams on links that Telegram closed.", ofMiddle(func(m *Middle) uint64 { return m.ClosedByTelegram })},
 		{Fallbacks, counter, "Clients that asked for a datacenter without middle proxies and got another one's.", ofMiddle(func(m *Middle) uint64 { return m.Fallbacks })},
 	}

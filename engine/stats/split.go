@@ -7,24 +7,25 @@ import (
 // Split is what one loop's clients on links to backs, and the clients of front servers on it, have counted; the fields are
 // those of split.Counters and split.BackCounters.
 type Split struct {
-	StreamsNow, Opened, Held, Stalls, Closed uint64
-	Migrated                                 [split.Outcomes]uint64
-	BytesUp, BytesDown                       uint64 // of clients, in packets or as they came
+	StreamsNow, Opened, Held, Stalls, Closed, Shed uint64
+	Migrated                                       [split.Outcomes]uint64
+	BytesUp, BytesDown                             uint64 // of clients, in packets or as they came
 
-	GuestsNow, GuestsOpened, GuestsFailed, GuestStalls, GuestsLost uint64
-	GuestBytesUp, GuestBytesDown                                   uint64
+	GuestsNow, GuestsOpened, GuestsFailed, GuestStalls, GuestsLost, GuestsShed uint64
+	GuestBytesUp, GuestBytesDown                                               uint64
 }
 
 // TakeRouter copies what a loop's Router has counted. Call it on the loop.
 func (s *Split) TakeRouter(c *split.Counters) {
 	s.StreamsNow, s.Opened, s.Held, s.Stalls, s.Closed = uint64(c.Streams), c.Opened, c.Held, c.Stalls, c.Closed
+	s.Shed = c.Shed
 	s.Migrated, s.BytesUp, s.BytesDown = c.Migrated, c.BytesUp, c.BytesDown
 }
 
 // TakeBack copies what a loop's Back has counted. Call it on the loop.
 func (s *Split) TakeBack(c *split.BackCounters) {
 	s.GuestsNow, s.GuestsOpened, s.GuestsFailed = uint64(c.Guests), c.Opened, c.Failed
-	s.GuestStalls, s.GuestsLost = c.Stalls, c.Lost
+	s.GuestStalls, s.GuestsLost, s.GuestsShed = c.Stalls, c.Lost, c.Shed
 	s.GuestBytesUp, s.GuestBytesDown = c.BytesUp, c.BytesDown
 }
 
@@ -34,6 +35,7 @@ func (s *Split) add(o *Split) {
 	s.Held += o.Held
 	s.Stalls += o.Stalls
 	s.Closed += o.Closed
+	s.Shed += o.Shed
 	for i, n := range o.Migrated {
 		s.Migrated[i] += n
 	}
@@ -44,6 +46,7 @@ func (s *Split) add(o *Split) {
 	s.GuestsFailed += o.GuestsFailed
 	s.GuestStalls += o.GuestStalls
 	s.GuestsLost += o.GuestsLost
+	s.GuestsShed += o.GuestsShed
 	s.GuestBytesUp += o.GuestBytesUp
 	s.GuestBytesDown += o.GuestBytesDown
 }

@@ -9,9 +9,9 @@ import (
 
 // Every count of a loop's ends is taken, added up, and on the page.
 func TestSplitCounts(t *testing.T) {
-	r := split.Counters{Streams: 1, Opened: 2, Held: 3, Stalls: 4, Closed: 5, BytesUp: 6, BytesDown: 7}
+	r := split.Counters{Streams: 1, Opened: 2, Held: 3, Stalls: 4, Closed: 5, Shed: 17, BytesUp: 6, BytesDown: 7}
 	r.Migrated[split.Waited] = 8
-	b := split.BackCounters{Guests: 9, Opened: 10, Failed: 11, Stalls: 12, Lost: 13, BytesUp: 14, BytesDown: 15}
+	b := split.BackCounters{Guests: 9, Opened: 10, Failed: 11, Stalls: 12, Lost: 13, Shed: 18, BytesUp: 14, BytesDown: 15}
 	var l Loop
 	l.Split.TakeRouter(&r)
 	l.Split.TakeBack(&b)

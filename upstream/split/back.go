@@ -13,6 +13,7 @@ type BackCounters struct {
 	Opened                 uint64
 	Failed                 uint64 // that could not be opened
 	Stalls                 uint64 // times that Telegram waited for credit or a link
+	Shed                   uint64 // closed because too much waited
 	Lost                   uint64 // closed with their front's link
 	PacketsUp, PacketsDown uint64
 	BytesUp, BytesDown     uint64
@@ -24,6 +25,8 @@ type Back struct {
 	loop    Loop
 	index   int
 	Count   BackCounters
+	Budget  int // bytes that may wait for all guests of the loop
+	held    int // that do
 	task    upstream.Socket
 	timerAt int64
 	lanes   []*lane
@@ -35,7 +38,7 @@ type Back struct {
 }
 
 func newBack(s *Server, loop Loop, index int) *Back {
-	b := &Back{server: s, loop: loop, index: index}
+	b := &Back{server: s, loop: loop, index: index, Budget: loopBudget}
 	b.task = loop.Task(b)
 	return b
 }

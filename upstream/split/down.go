@@ -171,6 +171,7 @@ func (s *Stream) give(p []byte, paid int) {
 		}
 		s.queue.B = append(s.queue.B, p...)
 		s.unpaid += paid
+		s.weigh(len(p))
 	}
 }
 
@@ -215,6 +216,7 @@ func (s *Stream) unqueue() {
 	if s.queue != b || s.at < len(b.B) { // the sink closed the stream, or there is more
 		return
 	}
+	s.weigh(-len(b.B))
 	buf.Partial.Put(b)
 	s.queue = nil
 	paid := s.unpaid

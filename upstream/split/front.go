@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	mathrand "math/rand/v2"
 	"net"
@@ -237,15 +238,19 @@ func (b *backend) up() bool {
 // fail logs why there is no link, when it is something new or some time has passed.
 func (b *backend) fail(err error) {
 	b.failed.Add(1)
+	text := err.Error()
+	if op, ok := errors.AsType[*net.OpError](err); ok { // else it names a port of ours, another each time
+		text = op.Op + ": " + op.Err.Error()
+	}
 	b.mu.Lock()
 	now := time.Now()
-	say := b.failure != err.Error() && now.Sub(b.saidAt) > time.Second || now.Sub(b.saidAt) > sayEvery
+	say := b.failure != text || now.Sub(b.saidAt) > sayEvery
 	if say {
-		b.failure, b.saidAt = err.Error(), now
+		b.failure, b.saidAt = text, now
 	}
 	b.mu.Unlock()
 	if say {
-		b.front.opts.Log.Warn("no link to a back", slog.String("back", b.addr), slog.Any("error", err))
+		b.front.opts.Log.Warn("no link to a back", slog.String("back", b.addr), slog.String("error", text))
 	}
 }
 

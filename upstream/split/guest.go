@@ -116,13 +116,24 @@ func (g *guest) Deliver(p []byte) {
 		return
 	}
 	if g.rest != nil {
-		g.rest.B = append(g.rest.B, p...)
+		g.keep(p)
 		g.resend()
 		return
 	}
 	if n := g.pack(p); n < len(p) && !g.over {
 		g.rest = buf.Partial.Get()
-		g.rest.B = append(g.rest.B, p[n:]...)
+		g.keep(p[n:])
+	}
+}
+
+// keep appends p to what was not sent. A guest for whom much waits is closed while too much does for all together.
+func (g *guest) keep(p []byte) {
+	b := g.back
+	g.rest.B = append(g.rest.B, p...)
+	if b.held += len(p); b.held > b.Budget && len(g.rest.B) > softQueue {
+		b.Count.Shed++
+		g.lane.link.out.discard(g.out)
+		g.close(codec.ReasonMemory)
 	}
 }
 
@@ -136,6 +147,7 @@ func (g *guest) resend() {
 	if g.rest != b {
 		return
 	}
+	g.back.held -= n
 	if b.B = b.B[:copy(b.B, b.B[n:])]; len(b.B) == 0 {
 		buf.Partial.Put(b)
 		g.rest = nil
@@ -266,6 +278,7 @@ func (g *guest) end(why codec.Reason) {
 		g.lane.release(&g.part)
 	}
 	if g.rest != nil {
+		g.back.held -= len(g.rest.B)
 		buf.Partial.Put(g.rest)
 		g.rest = nil
 	}

@@ -17,15 +17,16 @@ const (
 
 // Bytes of a link.
 const (
-	quantum   = 16 << 10                  // of one stream in its turn to be written
-	fragment  = quantum - wire.HeaderSize // of a packet in one frame: each turn sends one at least
-	writeMost = 64 << 10                  // in one write
-	readMost  = 32 << 10                  // of one read
-	queueHigh = 8 << 20                   // that wait to be written, above which loops stop reading for it
-	queueLow  = 4 << 20                   // at which they read again
-	queueHard = 64 << 20                  // which the rules above do not allow
-	mailMost  = 64                        // reads that wait for one loop before the link is not read
-	partsMost = 64 << 20                  // of torn packets, of one link and loop
+	quantum    = 16 << 10                  // of one stream in its turn to be written
+	fragment   = quantum - wire.HeaderSize // of a packet in one frame: each turn sends one at least
+	writeMost  = 64 << 10                  // in one write
+	readMost   = 32 << 10                  // of one read
+	queueHigh  = 8 << 20                   // that wait to be written, above which loops stop reading for it
+	queueLow   = 4 << 20                   // at which they read again
+	queueHard  = 64 << 20                  // which the rules above do not allow
+	mailMost   = 64                        // reads that wait for one loop before the link is not read
+	partsMost  = 64 << 20                  // of torn packets, of one link and loop
+	loopBudget = 256 << 20                 // that may wait for all clients of a loop
 )
 
 // Times of a link.

@@ -55,6 +55,7 @@ type link struct {
 
 	// Shared.
 	ready, away atomic.Bool
+	live        atomic.Int64  // streams, at a front
 	carried     atomic.Uint64 // bytes that came
 	written     atomic.Uint64 // bytes that went
 	once        sync.Once

@@ -46,6 +46,7 @@ type Counters struct {
 	Held                   uint64 // begun without a link
 	Stalls                 uint64 // times that a client waited for credit or its link
 	Closed                 uint64 // streams that the back closed
+	Shed                   uint64 // closed because too much waited
 	Routes                 [wire.RouteDirect + 1]uint64
 	Migrated               [outcomes]uint64 // streams whose link ended
 	PacketsUp, PacketsDown uint64
@@ -61,6 +62,8 @@ type Router struct {
 	// Owned by the loop.
 	Count   Counters
 	Migrate Migrate
+	Budget  int // bytes that may wait for all clients of the loop
+	held    int // that do
 	task    upstream.Socket
 	timerAt int64
 	lanes   []*lane // that live
@@ -80,7 +83,7 @@ type Router struct {
 }
 
 func newRouter(loop Loop, index int) *Router {
-	r := &Router{loop: loop, index: index, down: make([]byte, 0, deliverMost)}
+	r := &Router{loop: loop, index: index, down: make([]byte, 0, deliverMost), Budget: loopBudget}
 	r.task = loop.Task(r)
 	return r
 }
@@ -292,7 +295,13 @@ func (r *Router) vacate(now int64) {
 		return
 	}
 	for _, a := range r.lanes {
-		if !a.link.away.Load() || len(a.streams) == 0 || a.link.bytes {
+		if !a.link.away.Load() {
+			continue
+		}
+		if a.link.live.Load() == 0 {
+			a.link.kill(codec.ReasonLinkSpare)
+		}
+		if len(a.streams) == 0 || a.link.bytes {
 			continue
 		}
 		r.moving = now + moveEvery
@@ -345,32 +354,3 @@ func (r *Router) EOF(upstream.Socket) {}
 
 // Drained is not called.
 func (r *Router) Drained(upstream.Socket) {}
-
-// paceStep is the time in ms between two steps of paced ends.
-const paceStep = 16
-
-// paceOf returns how many of n that are to end until end have to go now.
-func paceOf(n int, now, end int64) int {
-	if n == 0 {
-		return 0
-	}
-	steps := max((end-now)/paceStep, 1)
-	return min(n, max(n/int(steps), paceLeast))
-}
-
-// list is a set of streams, each of which knows its place: a stream is in one list at a time.
-type list []*Stream
-
-func (l *list) add(s *Stream) {
-	s.place = uint32(len(*l))
-	*l = append(*l, s)
-}
-
-func (l *list) remove(s *Stream) {
-	last := len(*l) - 1
-	moved := (*l)[last]
-	(*l)[s.place] = moved
-	moved.place = s.place
-	(*l)[last] = nil
-	*l = (*l)[:last]
-}

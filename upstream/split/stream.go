@@ -30,6 +30,7 @@ type Stream struct {
 	window  int    // bytes that the back may send
 	owed    int    // bytes that the sink took and the back may send again
 	unpaid  int    // bytes in queue, as they came
+	weight  int    // bytes in up and queue
 	upAt    int64  // loop time of the last packet up
 	heldAt  int64
 	flags   flags
@@ -89,6 +90,18 @@ func (s *Stream) keep(p []byte) {
 		s.up = buf.Partial.Get()
 	}
 	s.up.B = append(s.up.B, p...)
+	s.weigh(len(p))
+}
+
+// weigh counts n bytes that wait for this client, or no longer do. A client for whom much waits is closed while too much does for
+// all together.
+func (s *Stream) weigh(n int) {
+	r := s.router
+	s.weight += n
+	if r.held += n; n > 0 && r.held > r.Budget && s.weight > softQueue {
+		r.Count.Shed++
+		s.leave(codec.ReasonMemory)
+	}
 }
 
 // resend sends what was kept.
@@ -101,6 +114,7 @@ func (s *Stream) resend() {
 	if s.up != b { // it is leaving
 		return
 	}
+	s.weigh(-n)
 	if b.B = b.B[:copy(b.B, b.B[n:])]; len(b.B) == 0 {
 		s.up = nil
 		buf.Partial.Put(b)
@@ -239,6 +253,7 @@ func (s *Stream) bind(a *lane) bool {
 	s.detach()
 	s.lane, s.out, s.id, s.state = a, new(outq), id, bound
 	a.streams[id] = s
+	a.link.live.Add(1)
 	s.credit, s.window, s.owed, s.unpaid = int(min(a.link.hello.Credit, creditMost)), creditDown, 0, 0 // what waits was of another lane
 	s.flags = s.flags&^(pending|migrant|ofBytes|listed) | told
 	if a.link.bytes {
@@ -289,6 +304,9 @@ func (s *Stream) detach() {
 	case bound:
 		a := s.lane
 		delete(a.streams, s.id)
+		if a.link.live.Add(-1) == 0 && a.link.away.Load() && !a.gone {
+			a.link.kill(codec.ReasonLinkSpare) // another takes its place
+		}
 		if s.flags&told != 0 && !a.gone {
 			var room [wire.HeaderSize + 2]byte
 			a.put(s.out, wire.AppendClose(room[:0], s.id, wire.WhyOf(s.why)))
@@ -310,6 +328,7 @@ func (s *Stream) detach() {
 
 // release gives the stream's buffers back.
 func (s *Stream) release() {
+	s.weigh(-s.weight)
 	for _, b := range []**buf.Buffer{&s.up, &s.queue} {
 		if *b != nil {
 			buf.Partial.Put(*b)
