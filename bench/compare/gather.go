@@ -110,16 +110,4 @@ func ofCrowd(title, unit string, get func(*load.Crowd) float64) Row {
 }
 
 // Save writes the result as JSON.
-func (r *Result) Save(file string) error {
-	text, err := json.MarshalIndent(r, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(file), 0o755)
-	}
-	if err == nil {
-		err = os.WriteFile(file, append(text, '\n'), 0o644)
-	}
-	if err != nil {
-		return fmt.Errorf("compare: %w", err)
-	}
-	return nil
-}
+func (r *Result) Save(file string) error { return saveJSON(file, r) }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -33,8 +34,12 @@ Another build or other settings of Epoxy are a name, a program and flags; with t
 
   epoxy-bench compare --title 'A larger buffer' --neighbours=false --cases down --variant 'before=bin/epoxy' --variant 'after=bin/epoxy --upstream-rcvbuf 1M'
 
+With --profile only Epoxy runs, and each case twice: alone, and while its operator's door takes a CPU profile. profile.json says what part
+of the CPU time system calls, ciphers and the rest took, and how many bytes a read and a write carry.
+
   epoxy-bench compare                                       everything, 5 rounds, about 40 minutes
   epoxy-bench compare --runs 1 --cases small,handshake      a look
+  epoxy-bench compare --profile                             where the time goes
   epoxy-bench compare --runs 1 --scale 0.02 --settle 1s --idle 500 --idle-middle 500 --reconnect 500 --reconnect-middle 500    does it work?`
 
 // comparison is what the flags of compare say.
@@ -45,6 +50,7 @@ type comparison struct {
 	others  []string
 	trials  []string
 	beside  bool
+	profile bool
 	dc      string
 	bench   benchPlace
 	sizes   compare.Sizes
@@ -64,7 +70,12 @@ func compareCommand() *cobra.Command {
 		Short: "Measure Epoxy, haproxy, a bare relay and other proxies side by side",
 		Long:  compareHelp,
 		Args:  cobra.NoArgs,
-		RunE:  func(c *cobra.Command, _ []string) error { return o.run(c) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if o.profile && !c.Flags().Changed("cases") {
+				o.cases = []string{"down", "up", "small", "handshake"}
+			}
+			return o.run(c)
+		},
 	}
 	c.SetFlagErrorFunc(usage)
 	f := c.Flags()
@@ -73,6 +84,7 @@ func compareCommand() *cobra.Command {
 	f.StringArrayVar(&o.trials, "variant", nil, "NAME=PROGRAM FLAGS: Epoxy as another program or with more flags; may be given several times")
 	f.StringVar(&o.dc, "telegram", "", "IP:PORT where proxies that have Telegram's addresses built in look for it, see bench/rivals.sh; default: a free port on 127.0.0.1")
 	f.BoolVar(&o.beside, "neighbours", true, "measure haproxy and the floor, too")
+	f.BoolVar(&o.profile, "profile", false, "profile Epoxy instead: down, up, small, handshake, or those of --cases")
 	f.StringVar(&o.options.Title, "title", "", "what this comparison tries")
 	f.StringSliceVar(&o.modes, "epoxy-modes", []string{"direct", "middle"}, "Epoxy's own modes to measure; empty is none")
 	f.StringSliceVar(&o.cases, "cases", []string{"down", "up", "small", "paced", "handshake", "idle", "stall", "reconnect"}, "what to measure, in this order")
@@ -124,19 +136,45 @@ func (o *comparison) run(c *cobra.Command) error {
 	defer done()
 	r.DC = o.dc
 	o.options.Rig, o.options.Sizes, o.options.Log = r, o.sizes, c.ErrOrStderr()
-	result, err := compare.Run(c.Context(), o.options)
+	measure := compared
+	if o.profile {
+		measure = profiled
+	}
+	text, err := measure(c.Context(), o.options)
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(c.OutOrStdout(), result.Markdown())
+	fmt.Fprint(c.OutOrStdout(), text)
 	fmt.Fprintf(c.ErrOrStderr(), "written to %s\n", o.options.Out)
 	return nil
+}
+
+// compared and profiled measure and return a table.
+func compared(ctx context.Context, o compare.Options) (string, error) {
+	r, err := compare.Run(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	return r.Markdown(), nil
+}
+
+func profiled(ctx context.Context, o compare.Options) (string, error) {
+	p, err := compare.RunProfile(ctx, o)
+	if err != nil {
+		return "", err
+	}
+	return p.Markdown(), nil
 }
 
 // complete turns the words of the flags into options.
 func (o *comparison) complete() (err error) {
 	if o.options.Cases, err = compare.Find(o.cases); err != nil {
 		return err
+	}
+	for _, c := range o.options.Cases {
+		if _, _, ok := compare.Profiled(c.Name); o.profile && !ok {
+			return fmt.Errorf("epoxy-bench: --profile knows down, up, small, paced and handshake, not %s", c.Name)
+		}
 	}
 	s := o.sizes
 	if o.options.Runs < 1 || s.Idle < 1 || s.IdleMiddle < 1 || s.Reconnect < 1 || s.ReconnectMiddle < 1 || s.Scale <= 0 || s.Stall <= 0 || s.Settle < 0 {

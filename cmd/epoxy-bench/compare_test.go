@@ -53,6 +53,23 @@ func readJSON(t *testing.T, file string, v any) {
 	}
 }
 
+// TestProfile profiles one case, with too little work to say much.
+func TestProfile(t *testing.T) {
+	dir := programs(t)
+	out := program(t, dir, "compare", "--profile", "--runs", "1", "--scale", "0.01", "--cases", "handshake", "--epoxy-modes", "direct", "--out", "results")
+	var p compare.Profile
+	readJSON(t, filepath.Join(dir, "results", "profile.json"), &p)
+	if len(p.Work) != 1 || p.Title == "" || p.Machine.CPUs < 1 || p.Runs != 1 || p.Sizes.Scale != 0.01 || !strings.Contains(out, "share of CPU time") {
+		t.Fatalf("%+v\n%s", p, out)
+	}
+	if w := p.Work[0]; w.Case != "handshake" || w.Proxy != "epoxy-direct" || len(w.Cost.By) != 1 || w.Calls == nil || w.Calls.Reads < 1 || w.Calls.PerWrite < 100 {
+		t.Errorf("%+v", w)
+	}
+	if o := (&comparison{profile: true, cases: []string{"idle"}}); o.complete() == nil {
+		t.Error("idle clients have no profile")
+	}
+}
+
 // TestCompare compares Epoxy, a relay given by --proxy, and the neighbours in every scenario, with little of everything.
 func TestCompare(t *testing.T) {
 	dir := programs(t)

@@ -168,6 +168,9 @@ func command(name string) string {
 		return base
 	}
 	what := strings.TrimSuffix(name, ".json")
+	if name == profileReport {
+		return "bin/epoxy-bench compare --profile"
+	}
 	if n, ok := strings.CutPrefix(what, "density-"); ok {
 		return "make density N=" + n
 	}

@@ -149,7 +149,7 @@ func TestWhatIsMissingIsSaid(t *testing.T) {
 	for section, want := range map[string]string{
 		"targets": "`make compare` writes `compare.json`", "table strangers/front.json strangers": "`bench/figures.sh` writes", "charts down": "make compare",
 		"short": "make compare", "sizes": "make compare", "density density-250000.json": "`make density N=250000`", "soak": "`make soak`",
-		"bench ciphers": "`make figures-bench`", "rivals": "rivals.json", "tried": "No comparison is kept yet.",
+		"bench ciphers": "`make figures-bench`", "rivals": "rivals.json", "tried": "No comparison is kept yet.", "profile": "`bin/epoxy-bench compare --profile` writes `profile.json`",
 	} {
 		if text, err := b.fill(strings.Fields(section)); err != nil || !strings.Contains(text, want) {
 			t.Errorf("%s: %q, %v", section, text, err)

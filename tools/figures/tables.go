@@ -27,6 +27,7 @@ var kinds = map[string]func(b book, words []string, at string) (string, error){
 	"density": book.density,
 	"soak":    book.soak,
 	"bench":   book.bench,
+	"profile": book.profile,
 }
 
 // names are what readers call the proxies.
@@ -45,14 +46,7 @@ func called(proxy string) string {
 
 // grid is a Markdown table.
 func grid(head []string, rows [][]string) string {
-	var b strings.Builder
-	line := func(cells []string) { b.WriteString("| " + strings.Join(cells, " | ") + " |\n") }
-	line(head)
-	b.WriteString(strings.Repeat("|---", len(head)) + "|\n")
-	for _, r := range rows {
-		line(r)
-	}
-	return b.String()
+	return compare.Table{Head: head, Rows: rows}.Markdown()
 }
 
 // under puts the origin of reports below a text.

@@ -145,3 +145,24 @@ func TestMicrosExist(t *testing.T) {
 		}
 	}
 }
+
+// TestProfile shows shares, what a call carries, and that a short profile is a trial.
+func TestProfile(t *testing.T) {
+	b := book{dir: t.TempDir()}
+	put(t, b, profileReport, &compare.Profile{
+		Machine: rig.ThisMachine(), When: time.Unix(1.8e9, 0), Runs: 3, Sizes: compare.Sizes{Scale: 0.5},
+		Work: []compare.Work{{
+			Title: "Download", Proxy: "epoxy-direct", Samples: 4200, Cost: compare.Figure{Title: "CPU per GB", Unit: "CPU s", By: []compare.Spread{{Median: 0.5, Min: 0.4, Max: 0.6}}},
+			Calls: &compare.Calls{Per: "MB", Reads: 10, Writes: 20, PerRead: 1000, PerWrite: 500}, Shares: []compare.Share{{Group: "AES-256-CTR", Percent: 100}},
+		}},
+	})
+	text, err := b.fill([]string{"profile"})
+	for _, want := range []string{
+		"| share of CPU time, % | Download, Epoxy, direct |", "| AES-256-CTR | 100 |", "| 10 per MB | 20 per MB | 1000 | 500 |", "4.2 CPU seconds", "a trial at scale 0.5",
+		"`bin/epoxy-bench compare --profile`",
+	} {
+		if err != nil || !strings.Contains(text, want) {
+			t.Errorf("no %q in %q, %v", want, text, err)
+		}
+	}
+}
