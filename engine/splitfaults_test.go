@@ -3,6 +3,7 @@ package engine_test
 import (
 	"io"
 	"net"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -324,5 +325,63 @@ func TestSplitStrangers(t *testing.T) {
 	}
 	if s := b.snapshot(); len(s.Served) != 0 {
 		t.Errorf("served %+v", s.Served)
+	}
+}
+
+// Certificates are read again by a reload: links to come use them, those that live stay; a bad file changes nothing. A program
+// that began without a back needs a restart for one.
+func TestSplitReload(t *testing.T) {
+	front, back := certs(t)
+	_, foreign := certs(t)
+	good, err := os.ReadFile(back.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(foreign.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(text []byte) {
+		t.Helper()
+		if err := os.WriteFile(back.Cert, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, dc := telegram(t, faketg.Faults{})
+	set := settings(dc)
+	b := serveBack(t, set, "127.0.0.1:0", back)
+	way := newWAN(t, b.ServedAt())
+	h := frontOf(t, front, way.addr)
+	c := dial(t, h.addr, ways[2], 2)
+	mustPing(t, c, 64)
+
+	put([]byte("nonsense"))
+	if _, err := b.Apply(set); err == nil {
+		t.Error("nonsense is a certificate")
+	}
+	put(other)
+	if _, err := b.Apply(set); err != nil {
+		t.Fatal(err)
+	}
+	failed := h.Backs()[0].Failed
+	way.cut(1)
+	eventually(t, func() bool { return h.Backs()[0].Failed >= failed+2 }, func() string { return "the front takes the other certificate" })
+	if n := h.Backs()[0].Links; n != 1 {
+		t.Errorf("%d links", n)
+	}
+	put(good)
+	if _, err := b.Apply(set); err != nil {
+		t.Fatal(err)
+	}
+	h.backUp(t, 0)
+	mustPing(t, dial(t, h.addr, ways[2], 2), 64)
+
+	turned := settings(dc)
+	turned.Upstream, turned.Backs, turned.BackFiles = config.UpstreamBack, []string{way.addr}, front
+	if err := turned.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := start(t, settings(dc)).Apply(turned); err == nil {
+		t.Error("a back without a restart")
 	}
 }

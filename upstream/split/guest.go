@@ -164,6 +164,7 @@ func (g *guest) pack(p []byte) (n int) {
 			m := min(len(p)-n, g.credit)
 			out = wire.AppendData(out, g.id, 0, p[n:n+m], fragment)
 			g.credit -= m
+			b.Count.BytesDown += uint64(m)
 			n += m
 			continue
 		}
@@ -180,11 +181,11 @@ func (g *guest) pack(p []byte) (n int) {
 			continue
 		}
 		b.Count.PacketsDown++
+		b.Count.BytesDown += uint64(len(a.Body))
 		out = wire.AppendData(out, g.id, 0, a.Body, fragment)
 		g.credit -= len(a.Body)
 	}
 	if len(out) > 0 {
-		b.Count.BytesDown += uint64(len(out))
 		g.lane.put(g.out, out)
 	}
 	if b.frames = out[:0]; cap(out) > 4*deliverMost {
