@@ -69,6 +69,14 @@ func statusOf(s *stats.Snapshot) admin.Status {
 	for _, f := range s.Fronts {
 		st.Fronts = append(st.Fronts, admin.Front{Domain: f.Domain, Target: f.Target, Measured: f.Measured, Error: f.Err, Warnings: f.Warnings})
 	}
+	for _, b := range s.Backs {
+		st.Servers = append(st.Servers, admin.Peer{Role: "back", Name: b.Addr, Up: b.Up, Links: uint64(b.Links), UpBytes: b.BytesUp, DownBytes: b.BytesDown})
+	}
+	for _, f := range s.Served {
+		st.Servers = append(st.Servers, admin.Peer{
+			Role: "front", Name: f.Name, Up: f.Links > 0, Links: uint64(f.Links), Clients: uint64(max(f.Streams, 0)), UpBytes: f.BytesUp, DownBytes: f.BytesDown,
+		})
+	}
 	for i := range s.Loops {
 		l := &s.Loops[i]
 		st.Loops = append(st.Loops, admin.Loop{Clients: l.ClientsNow, Accepted: l.Accepted, UpBytes: l.ClientUp, DownBytes: l.ClientDown})

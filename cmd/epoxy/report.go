@@ -82,7 +82,7 @@ func (l look) report() (head []string, tables []section) {
 			secrets = append(secrets, one)
 		}
 	}
-	return head, []section{l.datacenters(), l.loops(), secretSection(secrets, &l), l.fronts()}
+	return head, []section{l.datacenters(), l.loops(), secretSection(secrets, &l), l.fronts(), l.servers()}
 }
 
 func (l look) title() string {
@@ -202,6 +202,21 @@ func (l look) fronts() section {
 			words = append([]string{f.Error}, words...)
 		}
 		t.rows = append(t.rows, strings.Join([]string{cmp.Or(f.Domain, "default"), cmp.Or(f.Target, "silence"), measured, cmp.Or(strings.Join(words, "; "), "-")}, "\t"))
+	}
+	return t
+}
+
+func (l look) servers() section {
+	t := section{head: "SERVER\tROLE\tSTATE\tLINKS\tCLIENTS\tUP\tDOWN"}
+	for _, s := range l.now.Servers {
+		state, clients := "down", "-"
+		if s.Up {
+			state = "up"
+		}
+		if s.Role == "front" {
+			clients = count(s.Clients)
+		}
+		t.rows = append(t.rows, strings.Join([]string{s.Name, s.Role, state, count(s.Links), clients, size(float64(s.UpBytes)), size(float64(s.DownBytes))}, "\t"))
 	}
 	return t
 }

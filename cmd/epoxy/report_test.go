@@ -15,6 +15,7 @@ import (
 	"epoxy/engine/admin"
 	"epoxy/engine/stats"
 	"epoxy/upstream/middle"
+	"epoxy/upstream/split"
 )
 
 func TestUnits(t *testing.T) {
@@ -142,7 +143,12 @@ func TestStatusOf(t *testing.T) {
 		l.TakeWays(func(dc codec.DC) bool { return i == 0 && dc == -2 })
 		l.DC[stats.DCSlot(10001)].Opened, l.DC[stats.DCSlot(99)].Opened, l.DC[stats.DCSlot(203)].Opened = 1, 1, 1
 	}
+	s.Backs = []split.BackStatus{{Addr: "b:1", Links: 2}}
+	s.Served = []split.FrontStatus{{Name: "paris", Links: 1, Streams: 1234, BytesDown: 5000}}
 	st := statusOf(s)
+	if got := fmt.Sprint(look{now: &st}.servers().rows); got != "[b:1\tback\tdown\t2\t-\t0 B\t0 B paris\tfront\tup\t1\t1,234\t0 B\t5.00 kB]" {
+		t.Errorf("servers are %q", got)
+	}
 	if !st.Draining || st.Clients.Now != 4 || st.Clients.Limit != 9 || st.Traffic.ClientUpBytes != 20 || st.Traffic.TelegramDownBytes != 40 || st.Traffic.QueuedBytes != 2 ||
 		st.Handshakes.Good["tls"] != 6 || len(st.Handshakes.Good) != 3 || fmt.Sprint(st.Handshakes.Strangers) != "map[replay:8]" || len(st.Loops) != 2 || st.Loops[1].UpBytes != 10 {
 		t.Errorf("%+v", st)

@@ -22,6 +22,7 @@ type Status struct {
 	Traffic       Traffic      `json:"traffic"`
 	Datacenters   []Datacenter `json:"datacenters,omitempty"` // with streams, links or a past
 	Fronts        []Front      `json:"fronts,omitempty"`
+	Servers       []Peer       `json:"servers,omitempty"` // that we have links with
 	Replay        Replay       `json:"replay"`
 	Memory        Memory       `json:"memory"`
 	Loops         []Loop       `json:"loops,omitempty"` // by number
@@ -81,6 +82,17 @@ type Front struct {
 	Measured time.Time `json:"measured,omitzero"`
 	Error    string    `json:"error,omitempty"`    // what went wrong last
 	Warnings []string  `json:"warnings,omitempty"` // what the operator should change
+}
+
+// Peer is another Epoxy: a back of ours, or a front server that we are the back of.
+type Peer struct {
+	Role      string `json:"role"`              // back or front
+	Name      string `json:"name"`              // of a back its place, of a front server what its certificate says
+	Up        bool   `json:"up"`                // there is a link, and a back is ready
+	Links     uint64 `json:"links"`             // now
+	Clients   uint64 `json:"clients,omitempty"` // of a front server, now
+	UpBytes   uint64 `json:"up_bytes"`          // of links, inside TLS
+	DownBytes uint64 `json:"down_bytes"`
 }
 
 // Replay is the store of handshakes seen.
