@@ -66,13 +66,13 @@ func (e *Engine) newHalves(set *config.Settings) (err error) {
 	o := split.ServerOptions{
 		Addr: set.ServeBack.String(), Creds: h.backCreds, Name: name, Streams: set.ServeBackStreams, Opens: set.ServeBackOpens,
 		Bytes: !set.Middle(), Loops: loops, Ready: e.Up, Tune: tune, Log: log,
-		Linked: func(i int, dc codec.DC) bool { return e.loops[i].route.linked(dc) },
+		Linked: func(i int, req upstream.Request) bool { return e.loops[i].linkedGuest(req) },
 	}
 	if o.Streams == 0 {
 		o.Streams = e.Limit()
 	}
 	for _, l := range e.loops {
-		o.Routers = append(o.Routers, &guests{e, l})
+		o.Routers = append(o.Routers, &guests{engine: e, loop: l})
 	}
 	if h.server, err = split.NewServer(o); err != nil {
 		return fmt.Errorf("engine: --serve-back %s: %w; choose another place, or stop what listens there", set.ServeBack, err)
@@ -94,14 +94,28 @@ func (h *halves) share(loop, bytes int) {
 type guests struct {
 	engine *Engine
 	loop   *loop
+	warned bool // that a tag is lost
 }
 
-// Open refuses while memory is nearly spent.
+// Open refuses while memory is nearly spent. Who has a tag does not fall back to the way that carries none.
 func (g *guests) Open(req upstream.Request, sink upstream.Sink) (upstream.Stream, codec.Reason) {
-	if g.engine.crowded.Load() {
+	r := g.loop.route
+	switch {
+	case g.engine.crowded.Load():
 		return nil, codec.ReasonMemory
+	case req.Tag != nil && r.middle != nil:
+		return r.middle.Open(req, sink)
+	case req.Tag != nil && !g.warned:
+		g.warned = true
+		g.engine.part(logs.Split).Warn("a front server's clients have an ad tag, which is lost on the direct way; write --upstream middle here",
+			slog.Int("loop", g.loop.index))
 	}
-	return g.loop.route.Open(req, sink)
+	return r.Open(req, sink)
+}
+
+// linkedGuest reports whether a client of a front server goes over links now. On the loop.
+func (l *loop) linkedGuest(req upstream.Request) bool {
+	return l.route.middle != nil && (req.Tag != nil || l.route.linked(req.DC))
 }
 
 // run starts what set wants.

@@ -177,3 +177,32 @@ func TestSplitMigrates(t *testing.T) {
 	}
 	sound(t, m.Seen())
 }
+
+// A back without a tag of its own lets clients without one go directly while no link works, and holds those who have one: their
+// tag would be lost.
+func TestSplitTagStays(t *testing.T) {
+	front, back := certs(t)
+	tg, dc := telegram(t, faketg.Faults{})
+	m := middles(t, faketg.MiddleFaults{Refuse: true}, 2)
+	set := linkSettings(t, m, dc)
+	set.Tag, set.Upstream = nil, config.UpstreamMiddle
+	b := serveBack(t, set, "127.0.0.1:0", back)
+	b.wait(t, func(l stats.Loop) bool { return l.DC[2].ByDirect == 1 })
+	h := frontOf(t, front, b.ServedAt())
+	tagged := dial(t, h.addr, ways[2], 2)
+	if err := tagged.send(make([]byte, 64)); err != nil {
+		t.Fatal(err)
+	}
+	wantEnd(t, tagged)
+	h.wait(t, func(l stats.Loop) bool { return l.Closed[codec.ReasonNoLink] == 1 })
+	if n := tg.Seen().Accepted; n != 0 {
+		t.Errorf("%d clients with a tag went directly", n)
+	}
+	plain := settings()
+	plain.Upstream, plain.Backs, plain.BackFiles = config.UpstreamBack, []string{b.ServedAt()}, front
+	p := start(t, plain)
+	p.backUp(t, 0)
+	for _, w := range ways {
+		mustPing(t, dial(t, p.addr, w, 2), 3000)
+	}
+}

@@ -13,7 +13,7 @@ func linkFamilies() []family {
 	return []family{
 		{Ways, gauge, "Loops that send new clients this way now, by way and datacenter.", byWay(func(dc *DC) (uint64, uint64) { return dc.ByDirect, dc.ByMiddle })},
 		{TagSet, gauge, "1 when there is an ad tag.", one(func(v *view) uint64 { return bit(v.Snapshot.TagSet) })},
-		{TagActive, gauge, "1 when there is an ad tag and a link to carry it.", one(func(v *view) uint64 { return bit(v.Snapshot.TagSet && v.sum.ReadyLinks() > 0) })},
+		{TagActive, gauge, "1 when there is an ad tag and a link to carry it, or a back.", one(func(v *view) uint64 { return bit(v.Snapshot.TagSet && (v.sum.ReadyLinks() > 0 || v.backUp())) })},
 		{Links, gauge, "Links to middle proxies now, by datacenter and state.", func(v *view, line lineFunc) {
 			for i, label := range dcLabels {
 				for s := middle.Dialling; s < middle.Dead; s++ {

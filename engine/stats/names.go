@@ -100,6 +100,7 @@ const (
 	BackWire     = "epoxy_back_link_bytes_total"
 	BackStreams  = "epoxy_back_streams"
 	BackOpened   = "epoxy_back_streams_opened_total"
+	BackBound    = "epoxy_back_streams_bound_total"
 	BackHeld     = "epoxy_back_streams_held_total"
 	BackMigrated = "epoxy_back_streams_migrated_total"
 	BackStalls   = "epoxy_back_stalls_total"

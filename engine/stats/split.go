@@ -1,6 +1,9 @@
 package stats
 
 import (
+	"slices"
+
+	wire "epoxy/codec/split"
 	"epoxy/upstream/split"
 )
 
@@ -9,6 +12,7 @@ import (
 type Split struct {
 	StreamsNow, Opened, Held, Stalls, Closed, Shed uint64
 	Migrated                                       [split.Outcomes]uint64
+	ByMiddle, ByDirect                             uint64 // streams that a back put on this way
 	BytesUp, BytesDown                             uint64 // of clients, in packets or as they came
 
 	GuestsNow, GuestsOpened, GuestsFailed, GuestStalls, GuestsLost, GuestsShed uint64
@@ -19,6 +23,7 @@ type Split struct {
 func (s *Split) TakeRouter(c *split.Counters) {
 	s.StreamsNow, s.Opened, s.Held, s.Stalls, s.Closed = uint64(c.Streams), c.Opened, c.Held, c.Stalls, c.Closed
 	s.Shed = c.Shed
+	s.ByMiddle, s.ByDirect = c.Routes[wire.RouteMiddle], c.Routes[wire.RouteDirect]
 	s.Migrated, s.BytesUp, s.BytesDown = c.Migrated, c.BytesUp, c.BytesDown
 }
 
@@ -36,6 +41,8 @@ func (s *Split) add(o *Split) {
 	s.Stalls += o.Stalls
 	s.Closed += o.Closed
 	s.Shed += o.Shed
+	s.ByMiddle += o.ByMiddle
+	s.ByDirect += o.ByDirect
 	for i, n := range o.Migrated {
 		s.Migrated[i] += n
 	}
@@ -66,6 +73,10 @@ func splitFamilies() []family {
 		}},
 		{BackStreams, gauge, "Our clients on backs now, those who wait for one too.", ofSplit(func(s *Split) uint64 { return s.StreamsNow })},
 		{BackOpened, counter, "Our clients that were put on a back.", ofSplit(func(s *Split) uint64 { return s.Opened })},
+		{BackBound, counter, "Our clients that a back put on its way to Telegram, by way; with an ad tag it had better be middle.", func(v *view, line lineFunc) {
+			line(v.sum.Split.ByMiddle, "upstream", "middle")
+			line(v.sum.Split.ByDirect, "upstream", "direct")
+		}},
 		{BackHeld, counter, "Our clients that came while there was no link to a back.", ofSplit(func(s *Split) uint64 { return s.Held })},
 		{BackMigrated, counter, "Our clients whose link to a back ended, by what became of them.", func(v *view, line lineFunc) {
 			for o, n := range v.sum.Split.Migrated {
@@ -115,4 +126,9 @@ func byFront(get func(*split.FrontStatus) uint64) func(*view, lineFunc) {
 			line(get(&v.Served[i]), "front", v.Served[i].Name)
 		}
 	}
+}
+
+// backUp reports whether a back is ready.
+func (v *view) backUp() bool {
+	return slices.ContainsFunc(v.Backs, func(b split.BackStatus) bool { return b.Up })
 }

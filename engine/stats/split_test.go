@@ -11,6 +11,7 @@ import (
 func TestSplitCounts(t *testing.T) {
 	r := split.Counters{Streams: 1, Opened: 2, Held: 3, Stalls: 4, Closed: 5, Shed: 17, BytesUp: 6, BytesDown: 7}
 	r.Migrated[split.Waited] = 8
+	r.Routes = [2]uint64{19, 20}
 	b := split.BackCounters{Guests: 9, Opened: 10, Failed: 11, Stalls: 12, Lost: 13, Shed: 18, BytesUp: 14, BytesDown: 15}
 	var l Loop
 	l.Split.TakeRouter(&r)
@@ -32,6 +33,7 @@ func TestSplitCounts(t *testing.T) {
 	})
 	for name, want := range map[string]string{
 		BackStreams: "2", BackMigrated + `{outcome="waited"}`: "16", BackBytes + `{direction="down"}`: "14", BackStalls: "8",
+		BackBound + `{upstream="direct"}`: "40", TagActive: "0",
 		ServedStalls: "24", ServedLost: "26", ServedDenied: "3", BackUp + `{back="b:1"}`: "1", BackLinks + `{back="b:1"}`: "2",
 		BackWire + `{back="b:1",direction="up"}`: "5", ServedStreams + `{front="f"}`: "2", ServedRefused + `{front="f"}`: "4",
 	} {

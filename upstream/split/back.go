@@ -102,7 +102,7 @@ func (b *Back) open(a *lane, f *wire.Frame) error {
 	}
 	req := upstream.Request{DC: o.DC, Transport: o.Transport, Client: o.Client, Local: o.Local, Tag: (*rpc.Tag)(o.Tag)}
 	route := wire.RouteDirect
-	if b.server.opts.Linked(b.index, o.DC) {
+	if b.server.opts.Linked(b.index, req) {
 		route = wire.RouteMiddle
 	}
 	stream, why := b.server.opts.Routers[b.index].Open(req, g)

@@ -111,7 +111,7 @@ func newPair(t interface{ Fatal(...any) }, ofBytes bool) *pair {
 	p := &pair{t: t, loop: [2]*memLoop{newLoop(), newLoop()}, far: &far{}, sent: map[uint32]*account{}}
 	p.router = newRouter(p.loop[0], 0)
 	p.server = &Server{opts: ServerOptions{
-		Routers: []upstream.Router{p.far}, Linked: func(int, codec.DC) bool { return true },
+		Routers: []upstream.Router{p.far}, Linked: func(int, upstream.Request) bool { return true },
 	}}
 	p.back = newBack(p.server, p.loop[1], 0)
 	p.server.backs = []*Back{p.back}

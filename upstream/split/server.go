@@ -28,9 +28,9 @@ type ServerOptions struct {
 	Opens   int    // of one front a second; 0 is no limit
 	Bytes   bool   // clients go to datacenters directly: fronts had better send bytes
 	Loops   []Loop
-	Routers []upstream.Router        // by loop: the way of guests to Telegram
-	Linked  func(int, codec.DC) bool // by loop, on it: a datacenter's clients go over middle proxies
-	Ready   func() bool              // Telegram is within reach
+	Routers []upstream.Router                         // by loop: the way of guests to Telegram
+	Linked  func(loop int, req upstream.Request) bool // on that loop: this client goes over middle proxies
+	Ready   func() bool                               // Telegram is within reach
 	Tune    func(net.Conn)
 	Log     *slog.Logger
 }

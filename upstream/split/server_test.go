@@ -39,7 +39,7 @@ func serve(t *testing.T, creds *Creds) *Server {
 	t.Helper()
 	s, err := NewServer(ServerOptions{
 		Addr: "127.0.0.1:0", Creds: creds, Loops: []Loop{&inlineLoop{Loop: upstreamtest.NewLoop(1)}},
-		Routers: []upstream.Router{&far{}}, Linked: func(int, codec.DC) bool { return true },
+		Routers: []upstream.Router{&far{}}, Linked: func(int, upstream.Request) bool { return true },
 		Ready: func() bool { return true }, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
