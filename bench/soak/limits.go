@@ -8,7 +8,9 @@ const (
 	sampleCount = 200      // in a soak, as far as sampleStep allows: its report is to be kept
 	sampleStep  = time.Second
 	reloadStep  = 3 * time.Second
-	restTime    = 40 * time.Second // for the last clients to leave: longer than a stall's
+	// replayMemory is full within minutes, so that what still grows is not the memory of handshakes.
+	replayMemory = "2M"
+	restTime     = 40 * time.Second // for the last clients to leave: longer than a stall's
 	// spareFDs and spareGoroutines are what a proxy may hold more at the end than at the start: links and what dials them.
 	spareFDs        = 16
 	spareGoroutines = 16

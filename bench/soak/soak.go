@@ -123,7 +123,7 @@ func (o *Options) start(ctx context.Context, who role, tg *rig.Telegram) (*soake
 	if err != nil {
 		return nil, err
 	}
-	p, err := o.Rig.EpoxyProxy(who.name, who.mode, tg, append(who.flags, "--config", config.file)...)
+	p, err := o.Rig.EpoxyProxy(who.name, who.mode, tg, append(who.flags, "--replay-memory", replayMemory, "--config", config.file)...)
 	if err != nil {
 		return nil, err
 	}
