@@ -111,11 +111,19 @@ func (s *soaked) judge() (faults []string) {
 	fault(grows(early, late), "resident memory grows: %d MB in the second quarter, %d MB in the last", early>>20, late>>20)
 	early, late = quarters(o.Samples, func(x Sample) int64 { return x.Heap })
 	fault(grows(early, late), "the Go heap grows: %d MB in the second quarter, %d MB in the last", early>>20, late>>20)
-	early, late = quarters(o.Samples, func(x Sample) int64 { return int64(x.FDs) })
-	fault(late > early*2+spareFDs, "descriptors grow: %d in the second quarter, %d in the last", early, late)
+	early, late = quarters(o.Samples, func(x Sample) int64 { return max(0, int64(x.FDs-s.sockets()*x.Clients)) })
+	fault(late > early*2+4*spareFDs, "descriptors beside the clients' grow: %d in the second quarter, %d in the last", early, late)
 	fault(len(o.Samples) < 4, "%d samples are too few", len(o.Samples))
 	slices.Sort(faults)
 	return faults
+}
+
+// sockets returns how many descriptors a client takes.
+func (s *soaked) sockets() int {
+	if s.mode == rig.Direct {
+		return 2
+	}
+	return 1
 }
 
 // damage reports whether a client failed in a way that a dying link does not excuse: by a wrong or missing byte, or by waiting for ever.
