@@ -159,7 +159,7 @@ func (p *pool) choose() (best *host, at int64) {
 		}
 		rank := 0
 		if h.fails >= skipFails {
-			rank = maxLinks + 1
+			rank = mostLinks + 1
 		}
 		for _, l := range p.links {
 			if l.host == h {

@@ -36,8 +36,10 @@ var backoff = [...]int64{0, 250, 500, 1000, 2000, 4000, 8000, 16000}
 const (
 	linkShare  = 512    // streams for which a pool has one link
 	bulkLinks  = 4      // of a pool through which much goes up: as many are encrypted side by side
-	maxLinks   = 16     // of one DC and loop
+	maxLinks   = 16     // of one DC and loop, as long as they are not full
 	maxStreams = 4096   // of one link
+	linkFill   = 3072   // streams for which a pool with maxLinks has one more link, so that it stands before it is needed
+	mostLinks  = 512    // of one DC and loop, ours: 1.5 million streams
 	spareTime  = 60_000 // ms that a link without streams stays
 	upkeepTime = 5_000  // ms between two looks at a pool in which nothing happens
 )

@@ -70,7 +70,11 @@ func (p *pool) want() int {
 	if p.bulkAt > 0 && p.router.loop.Now()-p.bulkAt < spareTime {
 		n = max(n, bulkLinks)
 	}
-	return min(n, maxLinks)
+	n = min(n, maxLinks)
+	if p.streams > maxLinks*linkFill { // as many as that take full ones
+		n = min((p.streams+linkFill-1)/linkFill+1, mostLinks)
+	}
+	return n
 }
 
 // ensure dials what is missing.

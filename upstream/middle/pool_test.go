@@ -241,3 +241,29 @@ func TestSinkPanics(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// More clients of one DC than maxLinks full links hold: there are more links, before they are needed.
+func TestPoolOfACrowd(t *testing.T) {
+	w := newWorld(t, oneAddr, Options{})
+	p := (*pool)(nil)
+	for len(w.r.table.slots) < maxLinks*maxStreams+5000 {
+		for range 500 {
+			if c := w.open(2, codec.Padded); c.ends > 0 {
+				t.Fatalf("client %d: %v", len(w.r.table.slots), c.why)
+			}
+		}
+		w.pass(100)
+		w.up()
+		if p = w.r.pools[2]; p.streams <= maxLinks*linkFill && len(p.ready) > maxLinks {
+			t.Fatalf("%d links for %d clients", len(p.ready), p.streams)
+		}
+	}
+	for _, e := range w.r.table.slots {
+		if s := e.stream; s == nil || s.state != bound {
+			t.Fatal("a client without a link")
+		}
+	}
+	if n := len(p.ready); n > p.streams/linkFill+2 {
+		t.Errorf("%d links for %d clients", n, p.streams)
+	}
+}
