@@ -96,12 +96,17 @@ func (s *source) check() error {
 	return nil
 }
 
-// keep copies reports into the directory under their own name, or the given one.
+// keep copies reports into the directory under their own name, or the given one. A comparison that was played in parts is given
+// as its files, all of one name.
 func (b book) keep(files []string, as string) error {
+	parts := map[string]*compare.Result{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return err
+		}
+		if text, err = join(parts, filepath.Base(file), text); err != nil {
+			return fmt.Errorf("figures: %s: %w", file, err)
 		}
 		var s source
 		if err = json.Unmarshal(text, &s); err == nil {

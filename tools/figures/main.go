@@ -3,6 +3,7 @@
 //
 //	go run ./tools/figures                              renders pages and charts anew: `make figures`
 //	go run ./tools/figures keep bin/compare/compare.json [bin/soak.json ...]     takes reports into docs/figures, and renders
+//	go run ./tools/figures keep a/compare.json b/compare.json     one comparison whose cases were played in two runs
 //	go run ./tools/figures -as strangers/front.json keep bin/figures/summary.json     under another name
 //	go run ./tools/figures bench                        runs micro-benchmarks into docs/figures/benchmarks.json, and renders
 package main
