@@ -21,6 +21,7 @@ type Acceptor interface {
 type bound struct {
 	l      *Listener
 	a      Acceptor
+	idle   int  // seconds of silence before the first keep-alive probe, as the listener says; 0 is no probes
 	masked bool // out of the poller for want of descriptors or memory
 }
 
@@ -46,7 +47,7 @@ func (r *Reactor) AddListener(l *Listener, a Acceptor) error {
 	if at == len(r.listeners) {
 		r.listeners = append(r.listeners, nil)
 	}
-	r.listeners[at] = &bound{l: l, a: a}
+	r.listeners[at] = &bound{l: l, a: a, idle: keepIdle(l.fd)}
 	r.enter(l.fd, listenerBit|uint32(at))
 	r.stats.Listeners++
 	return nil
@@ -114,8 +115,30 @@ func (r *Reactor) accepted(b *bound, fd int) {
 	default:
 		if err := r.poller.add(fd); err != nil {
 			c.kill(codec.ReasonLimit) // fs.epoll.max_user_watches, or no memory
+		} else if b.idle > 0 {
+			_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, r.spread(b.idle))
 		}
 	}
+}
+
+// keepIdle returns the seconds of silence after which sockets of a listener are probed, 0 when they are not.
+func keepIdle(fd int) int {
+	if on, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_KEEPALIVE); err != nil || on == 0 {
+		return 0
+	}
+	idle, err := unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_KEEPIDLE)
+	if err != nil { // a unix socket
+		return 0
+	}
+	return idle
+}
+
+// spread returns idle and up to half of it more, another time for each socket. Clients who came in one moment would all be
+// probed in one, too: queues on the way hold a thousand packets, and whose probes are lost again and again is ended
+// though he is there.
+func (r *Reactor) spread(idle int) int {
+	r.probes++
+	return idle + int(r.probes%uint32(idle/2+1))
 }
 
 // ask calls the acceptor; its panic costs the connection.

@@ -95,7 +95,9 @@ func (r *Reactor) dialOptions(fd, family int, o *upstream.DialOptions) bool {
 	set(unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, o.NotSentLowat)
 	set(unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, o.UserTimeout)
 	set(unix.SOL_SOCKET, unix.SO_KEEPALIVE, min(o.KeepIdle, 1))
-	set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, o.KeepIdle)
+	if o.KeepIdle > 0 {
+		set(unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, r.spread(o.KeepIdle))
+	}
 	set(unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, o.KeepInterval)
 	set(unix.IPPROTO_TCP, unix.TCP_KEEPCNT, o.KeepCount)
 	if o.Interface != "" && unix.BindToDevice(fd, o.Interface) != nil {

@@ -71,6 +71,7 @@ type Reactor struct {
 	freeSlots           []uint32
 	tasks               int // sockets without a descriptor
 	listeners           []*bound
+	probes              uint32 // sockets whose keep-alive time was spread
 	wheel               *timer.Wheel
 	armed               int64 // time the timerfd is set to, or never
 	advancing           bool  // inside wheel.Advance
