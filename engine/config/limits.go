@@ -17,8 +17,8 @@ const (
 	defaultDrain            = 30 * time.Second
 	defaultClockWindow      = 600 * time.Second // both ways (spec client-protocols 4)
 	defaultBacklog          = 4096
-	defaultNotSentLowat     = 128 << 10 // bytes unsent in the kernel per client
-	defaultUpstreamRcvbuf   = 256 << 10 // bytes waiting in the kernel per upstream socket
+	defaultNotSentLowat     = 128 << 10         // bytes unsent in the kernel per client
+	defaultUpstreamRcvbuf   = 256 << 10         // bytes waiting in the kernel per upstream socket
 	defaultUserTimeout      = 240 * time.Second // longer than all keep-alive probes take: it ends a socket whatever their number
 	defaultKeepIdle         = 60 * time.Second
 	defaultKeepInterval     = 30 * time.Second
