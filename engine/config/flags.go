@@ -256,7 +256,7 @@ func (r registrar) sockets() {
 	r.duration(&s.DeferAccept, "defer-accept", "wake only when the client has spoken (TCP_DEFER_ACCEPT), whole seconds; 0 is off")
 	scalar(r, &s.NotSentLowat, "notsent-lowat", "BYTES", parseSize, strconv.Itoa, "unsent bytes that the kernel holds per client (TCP_NOTSENT_LOWAT); 0 is off")
 	r.duration(&s.UserTimeout, "user-timeout", "unacknowledged bytes end a connection after this (TCP_USER_TIMEOUT); 0 is the kernel's")
-	scalar(r, &s.Keepalive, "keepalive", "IDLE/INTERVAL/COUNT", ParseKeepalive, Keepalive.String, "TCP keepalive of client sockets, or off")
+	scalar(r, &s.Keepalive, "keepalive", "IDLE/INTERVAL/COUNT", ParseKeepalive, Keepalive.String, "TCP keepalive of client sockets, or off; the first probe comes after IDLE to one and a half times IDLE, so that clients who came together are not probed together")
 }
 
 func (r registrar) operating() {

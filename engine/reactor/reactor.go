@@ -1,4 +1,4 @@
-// Package reactor is one event loop: gnet's poller, listeners, connections in a slab, buffers, dialling, timers.
+// Package reactor is one event loop: a poller (gnet's, or one that keeps its processor), listeners, connections in a slab, buffers, dialling, timers.
 //
 // It is the only package that knows gnet and raw sockets. A Reactor implements upstream.Loop and its
 // connections upstream.Socket. All of its state belongs to the goroutine in Run; what says "on the loop"
